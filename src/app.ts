@@ -22,7 +22,9 @@ import { DatasetReader } from './datasets/dataset-reader.js';
 import { Datasets } from './datasets/datasets.js';
 import { Engine } from './engine/engine.js';
 import { StartupError } from './errors.js';
+import { Comparisons } from './evaluation/comparisons.js';
 import { Evaluator } from './evaluation/evaluator.js';
+import { Gates } from './evaluation/gates.js';
 import { importEvaluations } from './evaluation/import.js';
 import { Plots } from './evaluation/plots.js';
 import { ExplanationPlots } from './explanation/explanation-plots.js';
@@ -373,6 +375,23 @@ function createPublisher({ uploads, dataDir, stopping, ...parts }: PublisherNeed
   return new Publisher({ ...parts, folder, fileOf: (id) => uploads.pathOf(id), signal: stopping.signal });
 }
 
+interface CatalogNeeds extends Pick<Parts, 'databases' | 'blobs' | 'engine' | 'log'> {
+  readonly stopping: AbortController;
+}
+
+/** The catalog, with what judges versions before an alias is moved. */
+function createCatalog({ databases, blobs, engine, log, stopping }: CatalogNeeds) {
+  const { catalogByKey: db } = databases;
+  const comparison = {
+    db,
+    comparisons: new Comparisons({ db, blobs, signal: stopping.signal }),
+    provider: () => engine.provider,
+  };
+  const gates = new Gates({ ...comparison, log });
+  const catalog = new Catalog(db, gates.findSituation);
+  return { catalog, serving: new Serving({ db, catalog, blobs, engine }), comparison, gates };
+}
+
 interface SliceParts extends Parts {
   readonly dataDir: string;
   readonly stopping: AbortController;
@@ -381,8 +400,7 @@ interface SliceParts extends Parts {
 function createSlices({ config, log, databases, blobs, commits, engine, imports, ...access }: SliceParts) {
   const { keys, operations, uploads, dataKeys, publisherKeys, dataDir, stopping } = access;
   const { catalogDb, predictionDb, catalogByKey, predictionsByKey, predictionsFile } = databases;
-  const catalog = new Catalog(catalogByKey);
-  const serving = new Serving({ db: catalogByKey, catalog, blobs, engine });
+  const { catalog, serving, ...judging } = createCatalog({ databases, blobs, engine, log, stopping });
   const recorder = new Recorder({ db: predictionDb, commits, blobs, dataKeys });
   const history = new History({ predictionDb, catalogDb, catalog, dataKeys });
   const stored = { catalogDb, predictionDb, predictionsFile, blobs, commits, dataKeys, log };
@@ -415,6 +433,7 @@ function createSlices({ config, log, databases, blobs, commits, engine, imports,
     ...signed,
     ...createMonitoring({ databases, blobs, commits, dataKeys, stopping, recorded }),
     choosing: new Choosing({ engine, evaluator }),
+    ...judging,
     erasures,
     history,
     imports,

@@ -42,6 +42,7 @@ export type ProblemCode =
   | 'INFERENCE_FAILED'
   | 'IDEMPOTENCY_CONFLICT'
   | 'CONFLICT'
+  | 'GATE_NOT_PASSED'
   | 'FORBIDDEN'
   | 'QUOTA_EXCEEDED'
   | 'STORAGE_FULL'
@@ -182,6 +183,14 @@ export class ReadTimeoutError extends DeadlineExceededError {
   }
 }
 
+/** Metrics of stored answers that took too long. */
+export class ComputingTimeoutError extends DeadlineExceededError {
+  constructor(limitMs: number) {
+    super(limitMs, 'run');
+    this.message = `Computing metrics took longer than ${limitMs} ms and was stopped. Ask for fewer metrics, or for fewer versions at once.`;
+  }
+}
+
 /** Too many reads of the catalog or the history are waiting. */
 export class TooManyReadsError extends AppError {
   readonly code = 'OVERLOADED';
@@ -233,6 +242,34 @@ export class IdempotencyConflictError extends AppError {
 /** Something was changed since the request was decided on. */
 export class ConflictError extends AppError {
   readonly code = 'CONFLICT';
+}
+
+export type GateReasonCode =
+  | 'NOT_EVALUATED'
+  | 'OTHER_ROWS'
+  | 'ON_TRAINING_DATA'
+  | 'THRESHOLD_MISSED'
+  | 'METRIC_UNDEFINED'
+  | 'MAY_BE_WORSE'
+  | 'HOLDER_NOT_EVALUATED'
+  | 'HOLDER_ON_TRAINING_DATA'
+  | 'NOT_COMPARED';
+
+/** Why a version has not passed a gate. */
+export interface GateReason {
+  readonly code: GateReasonCode;
+  readonly message: string;
+}
+
+export class GateNotPassedError extends AppError {
+  readonly code = 'GATE_NOT_PASSED';
+  constructor(
+    ref: string,
+    readonly reasons: readonly GateReason[],
+    readonly attempts: number,
+  ) {
+    super(`The version has not passed the gate of ${ref}: ${reasons.map(({ message }) => message).join('; ')}.`);
+  }
 }
 
 export class ForbiddenError extends AppError {

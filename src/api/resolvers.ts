@@ -22,6 +22,7 @@ import { DatasetRegistrationResolver } from '../datasets/dataset-registration.re
 import { DatasetRowResolver, DatasetRowsResolver } from '../datasets/dataset-rows.resolver.js';
 import type { Datasets } from '../datasets/datasets.js';
 import type { Engine } from '../engine/engine.js';
+import { ComparisonResolver, VersionComparisonResolver } from '../evaluation/comparison.resolver.js';
 import {
   DatasetEvaluationResolver,
   EvaluationResolver,
@@ -31,11 +32,20 @@ import {
 } from '../evaluation/evaluation.resolver.js';
 import { EvaluationJobResolver } from '../evaluation/evaluation-job.resolver.js';
 import type { Evaluator } from '../evaluation/evaluator.js';
+import {
+  GateResolver,
+  GateVerdictResolver,
+  ModelGatesResolver,
+  VersionGateResolver,
+} from '../evaluation/gate.resolver.js';
+import type { Gates } from '../evaluation/gates.js';
 import { ModelCardResolver } from '../evaluation/model-card.resolver.js';
 import { PlotResolver } from '../evaluation/plot.resolver.js';
 import type { Plots } from '../evaluation/plots.js';
 import { ExplanationPlotResolver, ExplanationResolver } from '../explanation/explanation.resolver.js';
 import type { ExplanationPlots } from '../explanation/explanation-plots.js';
+import type { ComparisonNeeds } from '../evaluation/version-comparison.js';
+import { ExplanationResolver } from '../explanation/explanation.resolver.js';
 import type { Explanations } from '../explanation/explanations.js';
 import type { ImportProgress } from '../importing/import-progress.js';
 import { ImportResolver } from '../importing/imports.resolver.js';
@@ -88,6 +98,8 @@ export interface ResolverParts {
   readonly live: Live;
   readonly drifts: Drifts;
   readonly choosing: Choosing;
+  readonly comparison: ComparisonNeeds;
+  readonly gates: Gates;
   readonly erasures: Erasures;
   readonly history: History;
   readonly pictureUrls: PictureUrls;
@@ -141,6 +153,12 @@ export const RESOLVERS: ReadonlyMap<ResolverClass, (parts: ResolverParts) => obj
   [EvaluationResolver, () => new EvaluationResolver()],
   [EvaluationJobResolver, ({ evaluator }) => new EvaluationJobResolver(evaluator)],
   [PlotResolver, ({ plots }) => new PlotResolver(plots)],
+  [ComparisonResolver, ({ comparison }) => new ComparisonResolver(comparison)],
+  [VersionComparisonResolver, () => new VersionComparisonResolver()],
+  [GateResolver, ({ comparison, gates }) => new GateResolver(comparison.db, gates)],
+  [GateVerdictResolver, () => new GateVerdictResolver()],
+  [ModelGatesResolver, () => new ModelGatesResolver()],
+  [VersionGateResolver, ({ gates }) => new VersionGateResolver(gates)],
   [MetricResolver, () => new MetricResolver()],
   [ModelHeadlineResolver, () => new ModelHeadlineResolver()],
   [VersionEvaluationResolver, () => new VersionEvaluationResolver()],

@@ -25,6 +25,8 @@ interface AliasMove extends AliasName {
   readonly author: Author;
   readonly reason: string | null;
   readonly restores: number | null;
+  /** By default, that there is none. */
+  readonly gate?: AliasChangeTable['gate'];
 }
 
 interface AliasState {
@@ -34,7 +36,7 @@ interface AliasState {
 
 /** Points the alias to the version. Returns the number of the version before, or null if this creates the alias. */
 export async function moveAlias(trx: Trx, move: AliasMove, now: number): Promise<number | null> {
-  const { modelId, alias, versionId, author, reason, restores } = move;
+  const { modelId, alias, versionId, author, reason, restores, gate = null } = move;
   const before = await trx
     .selectFrom('alias')
     .innerJoin('version', 'version.id', 'alias.version_id')
@@ -61,11 +63,42 @@ export async function moveAlias(trx: Trx, move: AliasMove, now: number): Promise
         changed_at: now,
         account: author.id,
         reason: reason?.toWellFormed() ?? null,
+        gate,
       })
       .execute();
   await chooseDefaultVersion(trx, modelId);
   await touchModel(trx, modelId, now);
   return before?.number ?? null;
+}
+
+/** Those of the aliases that have a gate. */
+export async function findGatedAliases(trx: Trx, modelId: string, aliases: readonly string[]): Promise<string[]> {
+  const rows = await trx
+    .selectFrom('gate')
+    .select('alias')
+    .where('model_id', '=', modelId)
+    .where('alias', 'in', aliases)
+    .orderBy('alias')
+    .execute();
+  return rows.map(({ alias }) => alias);
+}
+
+/** Returns how many there are, this one included. */
+export async function addGateAttempt(
+  trx: Trx,
+  { modelId, alias, rowsSha256 }: AliasName & { readonly rowsSha256: string },
+): Promise<number> {
+  const row = await trx
+    .insertInto('gate_attempt')
+    .values({ model_id: modelId, alias, rows_sha256: rowsSha256, attempts: 1 })
+    .onConflict((conflict) =>
+      conflict
+        .columns(['model_id', 'alias', 'rows_sha256'])
+        .doUpdateSet(({ eb }) => ({ attempts: eb('gate_attempt.attempts', '+', 1) })),
+    )
+    .returning('attempts')
+    .executeTakeFirstOrThrow();
+  return row.attempts;
 }
 
 /**
@@ -213,5 +246,6 @@ function toAliasChange(row: Selectable<AliasChangeTable>): AliasChange {
     previousVersionId: row.previous_version_id,
     account: row.account,
     statedReason: row.reason,
+    gateOutcome: row.gate,
   });
 }

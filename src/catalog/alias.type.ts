@@ -1,5 +1,6 @@
 import { Field, ObjectType } from 'type-graphql';
 import { connectionOf } from '../graphql/connection.type.js';
+import { enumOf } from '../graphql/enum.type.js';
 import { DateTime } from '../graphql/scalars.js';
 
 @ObjectType({
@@ -17,6 +18,11 @@ export class Alias {
   versionId!: string;
 }
 
+const GateOutcome = enumOf('GateOutcome', 'Whether a version had passed the gate of an alias that was moved to it.', {
+  PASSED: 'The version had passed the gate.',
+  OVERRIDDEN: 'The version had not passed the gate, which an administrator has overridden.',
+});
+
 @ObjectType({ description: 'One change of an alias: to which version it was moved, and from which.' })
 export class AliasChange {
   @Field({ description: 'Name of the alias.' })
@@ -27,6 +33,12 @@ export class AliasChange {
 
   @Field({ description: 'Whether `rollbackAlias` made the change.' })
   isRollback!: boolean;
+
+  @Field(() => GateOutcome, {
+    nullable: true,
+    description: 'Whether the version had passed the gate; null if the alias had none, and for rollbacks.',
+  })
+  gateOutcome!: keyof typeof GateOutcome | null;
 
   /** Not in the schema: resolved from these, or only for some callers. */
   modelId!: string;

@@ -1,14 +1,16 @@
 /** Catalog operations that need more than one query: moving aliases and suggesting names. */
+import type { Transaction } from 'kysely';
 import { appendAudit } from '../access/audit.queries.js';
 import { checkGrant } from '../access/grants.js';
 import type { Principal } from '../access/principal.js';
 import { checkReason } from '../access/reason.js';
 import { ConflictError, InvalidInputError, NotFoundError, NotReadyError } from '../errors.js';
-import type { CatalogDatabase } from '../storage/database.js';
+import type { CatalogDatabase, CatalogTables } from '../storage/database.js';
 import { describe } from '../tasks/problems.js';
 import { findRollback, moveAlias } from './alias.queries.js';
 import type { Alias } from './alias.type.js';
 import { AliasChanges } from './alias-changes.js';
+import { type FindGateSituation, moveThroughGate, type Passage } from './alias-gate.js';
 import type { CatalogContext } from './loaders.js';
 import { findModelNames } from './model.queries.js';
 import type { Model } from './model.type.js';
@@ -31,6 +33,7 @@ interface Move {
   readonly version: Version;
   readonly reason: string | null;
   readonly action: 'setAlias' | 'rollbackAlias';
+  readonly isGateOverridden: boolean;
   /** The last change of the alias that it was decided on, and the change whose version it restores. */
   readonly rollback?: { readonly last: number | null; readonly restores: number };
 }
@@ -40,11 +43,13 @@ type Prepare = (version: Version) => Promise<void>;
 
 export class Catalog {
   readonly #db: CatalogDatabase;
+  readonly #findGateSituation: FindGateSituation;
   readonly #aliasChanges = new AliasChanges();
   #revision = 0;
 
-  constructor(db: CatalogDatabase) {
+  constructor(db: CatalogDatabase, findGateSituation: FindGateSituation) {
     this.#db = db;
+    this.#findGateSituation = findGateSituation;
   }
 
   /** A number that every change increments. In-memory copies of the catalog compare it to detect that they are stale. */
@@ -67,24 +72,28 @@ export class Catalog {
    * `prepare` is called with the version before the alias is moved. If it rejects, the alias is not moved. A later change
    * of the same alias ends the wait for it.
    *
-   * @throws InvalidInputError, NotFoundError, ForbiddenError, NotReadyError, StorageFullError; as `prepare`
+   * @throws InvalidInputError, NotFoundError, ForbiddenError, NotReadyError, GateNotPassedError, ConflictError,
+   * StorageFullError; as `prepare`
    */
   async setAlias(
     context: CatalogContext,
-    input: AliasInput & { readonly version: string },
+    input: AliasInput & { readonly version: string; readonly override?: { readonly reason: string } | null },
     prepare: Prepare,
   ): Promise<Alias> {
-    const { model, reason } = await this.#aliasToMove(context, input);
+    const { model, reason: stated } = await this.#aliasToMove(context, input);
+    const override = input.override ?? null;
+    const reason = checkReason(override?.reason, ['input', 'override', 'reason']) ?? stated;
     const version = await context.catalogLoaders.findVersion(input.version, ['input', 'version']);
     if (!version) throw new NotFoundError(`The version "${input.version}"`);
     if (version.modelId !== model.id) throw anotherModels(input);
-    return this.#move(context, { model, alias: input.alias, version, reason, action: 'setAlias' }, prepare);
+    const move = { model, alias: input.alias, version, reason, action: 'setAlias' as const };
+    return this.#move(context, { ...move, isGateOverridden: override !== null }, prepare);
   }
 
   /**
-   * Points the alias to the version that it pointed to before; called again, to the one before that.
+   * Points the alias to the version that it pointed to before; called again, to the one before that. Asks no gate.
    *
-   * @throws as `setAlias`; ConflictError if the alias is moved meanwhile
+   * @throws as `setAlias`, but no GateNotPassedError; ConflictError if the alias is moved meanwhile
    */
   async rollbackAlias(context: CatalogContext, input: AliasInput, prepare: Prepare): Promise<Alias> {
     const { model, reason } = await this.#aliasToMove(context, input);
@@ -93,7 +102,8 @@ export class Catalog {
     const version = target && (await context.catalogLoaders.version.load(target.versionId));
     if (!version) throw new NotFoundError(`An earlier version of ${model.name}@${alias}`);
     const rollback = { last, restores: target.sequence };
-    return this.#move(context, { model, alias, version, reason, action: 'rollbackAlias', rollback }, prepare);
+    const move = { model, alias, version, reason, action: 'rollbackAlias' as const, rollback };
+    return this.#move(context, { ...move, isGateOverridden: false }, prepare);
   }
 
   async #aliasToMove({ principal, catalogLoaders }: CatalogContext, input: AliasInput) {
@@ -105,42 +115,54 @@ export class Catalog {
     return { model, reason };
   }
 
-  async #move({ principal, catalogLoaders }: CatalogContext, move: Move, prepare: Prepare): Promise<Alias> {
-    const { model, alias, version, reason, action, rollback } = move;
+  async #move(context: CatalogContext, move: Move, prepare: Prepare): Promise<Alias> {
+    const { model, alias, version, isGateOverridden } = move;
     if (version.state !== 'READY') throw new NotReadyError(version.ref, version.state, version.stateReason);
-    const name = { modelId: model.id, alias };
+    const to = { modelId: model.id, alias, versionId: version.id };
     const change = () =>
-      this.#db
-        .transaction()
-        .execute(async (trx) => {
-          // It may have been archived while it was being loaded.
-          const now = await findVersionState(trx, version.id);
-          if (now && now.state !== 'READY') throw new NotReadyError(version.ref, now.state, now.state_reason);
-          if (rollback && (await findRollback(trx, principal, name)).last !== rollback.last)
-            throw new ConflictError(`${model.name}@${alias} was moved meanwhile. See Model.aliasHistory.`);
-          const to = {
-            ...name,
-            versionId: version.id,
-            author: principal,
-            reason,
-            restores: rollback?.restores ?? null,
-          };
-          const before = await moveAlias(trx, to, Date.now());
-          if (before === version.number) return;
-          await appendAudit(trx, principal, {
-            action,
-            target: `${model.name}@${alias}`,
-            reason,
-            before: before === null ? null : { version: `${model.name}:${before}` },
-            after: { version: `${model.name}:${version.number}` },
-          });
-        })
-        .finally(() => this.invalidate());
+      moveThroughGate(this.#db, to, {
+        // Whoever goes back to what has worked must not wait, and needs no reason.
+        findSituation: move.rollback ? async () => null : this.#findGateSituation,
+        isOverridden: isGateOverridden,
+        ref: `${model.name}@${alias}`,
+        change: (trx, passage) => moveAndAudit(trx, context.principal, move, passage),
+      }).finally(() => this.invalidate());
     await this.#aliasChanges.make(`${model.id} ${alias}`, prepare(version), change);
-    catalogLoaders.forgetAliases();
-    const aliases = await catalogLoaders.aliasesOfModel.load(model.id);
+    context.catalogLoaders.forgetAliases();
+    const aliases = await context.catalogLoaders.aliasesOfModel.load(model.id);
     return aliases.find(({ name }) => name === alias) as Alias;
   }
+}
+
+/** @throws NotReadyError, ConflictError */
+async function moveAndAudit(
+  trx: Transaction<CatalogTables>,
+  principal: Principal,
+  { model, alias, version, reason, action, rollback }: Move,
+  passage: Passage,
+): Promise<void> {
+  const name = { modelId: model.id, alias };
+  // It may have been archived while it was being loaded.
+  const now = await findVersionState(trx, version.id);
+  if (now && now.state !== 'READY') throw new NotReadyError(version.ref, now.state, now.state_reason);
+  if (rollback && (await findRollback(trx, principal, name)).last !== rollback.last)
+    throw new ConflictError(`${model.name}@${alias} was moved meanwhile. See Model.aliasHistory.`);
+  const restores = rollback?.restores ?? null;
+  const gate = passage && (passage.overridden ? ('OVERRIDDEN' as const) : ('PASSED' as const));
+  const to = { ...name, versionId: version.id, author: principal, reason, restores, gate };
+  const before = await moveAlias(trx, to, Date.now());
+  if (before === version.number) return;
+  await appendAudit(trx, principal, {
+    action,
+    target: `${model.name}@${alias}`,
+    reason,
+    before: before === null ? null : { version: `${model.name}:${before}` },
+    after: {
+      version: `${model.name}:${version.number}`,
+      ...(gate && { gate }),
+      ...(passage?.overridden && { overridden: passage.overridden }),
+    },
+  });
 }
 
 function checkAliasName(alias: string): void {

@@ -18,6 +18,7 @@ import {
   toMetric,
 } from './evaluation.queries.js';
 import type { Evaluation } from './evaluation.type.js';
+import { findGates } from './gate.queries.js';
 import { findJobs, findParts } from './job.queries.js';
 
 export interface EvaluationContext extends CatalogContext {
@@ -43,6 +44,12 @@ export class EvaluationLoaders {
     (ids) => findMetrics(this.#db, this.#principal, ids),
     ({ evaluation_id }) => evaluation_id,
     toMetric,
+  );
+
+  readonly gates = loadMany(
+    (ids) => findGates(this.#db, this.#principal, ids),
+    ({ modelId }) => modelId,
+    (gate) => gate,
   );
 
   readonly job = loadOne(

@@ -60,17 +60,21 @@ export function measure(
   const measured = set.measure(undefined, isWanted);
   const isResampled = (metric: MetricIdentity) => isWanted(metric) && proportion(metric) === null;
   const count = answers.rows.length;
-  const most = Math.floor(maxResampled / Math.max(1, steps));
   const resampled = bootstrapIntervals(
     (items) => set.measure(items, isResampled).map(({ value }) => value),
     { count, groups: null },
-    { seed, resamples: Math.min(RESAMPLES, Math.max(MIN_RESAMPLES, most)) },
+    { seed, resamples: resamplesOf(steps, maxResampled) },
   ).values();
   return measured.map((metric) => {
     const share = proportion(metric);
     if (!share) return { ...metric, interval: resampled.next().value?.interval ?? null };
     return { ...metric, interval: share.count > 0 ? wilson(share.successes, share.count) : null };
   });
+}
+
+/** `steps`: that the metrics of one sample take. The more, the fewer resamples, so that they do not take too long. */
+export function resamplesOf(steps: number, maxResampled = MAX_RESAMPLED): number {
+  return Math.min(RESAMPLES, Math.max(MIN_RESAMPLES, Math.floor(maxResampled / Math.max(1, steps))));
 }
 
 interface Measurable {
@@ -81,7 +85,8 @@ interface Measurable {
   readonly proportion: (metric: MetricIdentity) => { readonly successes: number; readonly count: number } | null;
 }
 
-function measurableOf(labels: readonly string[] | null, answers: Answers): Measurable {
+/** `labels`: as in `ToMeasure`. */
+export function measurableOf(labels: readonly string[] | null, answers: Answers): Measurable {
   if (answers.items) return ofItems(answers.items, labels ?? []);
   return labels ? ofClasses(labels, answers) : ofNumbers(answers);
 }

@@ -1,5 +1,6 @@
 /** How metrics are written for readers, and which of them are errors. */
 import { readable } from '../catalog/readable.js';
+import type { MetricIdentity } from '../statistics/metric-set.js';
 
 /** Titles that the words of a name do not spell. */
 const TITLES: Readonly<Record<string, string>> = {
@@ -81,6 +82,11 @@ export function metricTitle(name: string, average: string | null): string {
       ? (TITLES[known] as string)
       : readable(name);
   return average === null ? title : `${title} (${average})`;
+}
+
+/** In problems: "f1 (macro)", "recall of spam". */
+export function describeMetric({ name, average, label }: Pick<MetricIdentity, 'name' | 'average' | 'label'>): string {
+  return `${name}${average === null ? '' : ` (${average})`}${label === null ? '' : ` of ${label}`}`;
 }
 
 /** `target`: the unit of the number that is predicted. Ratios have none: cards state them as fractions or in percent. */

@@ -7,6 +7,8 @@ import { refusals } from '../counting/refusals.js';
 import {
   AppError,
   type DeadlineExceededError,
+  type GateNotPassedError,
+  type GateReasonCode,
   type IdempotencyConflictError,
   type InferenceFailedError,
   type InputProblemCode,
@@ -32,6 +34,8 @@ export const ProblemCodeEnum = enumOf<ProblemCode>('ProblemCode', 'Kind of failu
   INFERENCE_FAILED: 'The model failed on this input. Retry only if `retryable` is true.',
   IDEMPOTENCY_CONFLICT: 'The idempotency key was used for another request in the last 24 hours. Send a new key.',
   CONFLICT: 'Somebody else changed the object meanwhile. Read it again, and decide whether to repeat the change.',
+  GATE_NOT_PASSED:
+    'The version has not passed the gate of the alias. See `GateNotPassed.reasons`: evaluate it, or choose another version.',
   FORBIDDEN: 'You may see the object but not perform this operation.',
   QUOTA_EXCEEDED: 'A quota of your key is used up. Retry after `retryAfterMs`.',
   STORAGE_FULL:
@@ -205,6 +209,52 @@ export class IdempotencyConflict extends Problem {
 @ObjectType({ implements: Problem, description: 'Somebody else changed the object meanwhile. Nothing was done.' })
 export class Conflict extends Problem {}
 
+const GateReasonCodeEnum = enumOf<GateReasonCode>(
+  'GateReasonCode',
+  'Kind of reason why a version has not passed a gate.',
+  {
+    NOT_EVALUATED: 'This server has not evaluated the version on the rows of the gate. Call `evaluate`.',
+    OTHER_ROWS: 'The evaluations of the version are of other rows: the dataset has changed since the gate was set.',
+    ON_TRAINING_DATA: 'The version was trained on the rows of the gate.',
+    THRESHOLD_MISSED: 'A metric does not reach its threshold.',
+    METRIC_UNDEFINED: 'The evaluation does not have the metric, or it is undefined.',
+    MAY_BE_WORSE: 'It was not shown that the version is worse than the present one by at most the margin.',
+    HOLDER_NOT_EVALUATED: 'This server has not evaluated the present version on the rows of the gate. Call `evaluate`.',
+    HOLDER_ON_TRAINING_DATA: 'The present version was trained on the rows of the gate, and cannot be compared with.',
+    NOT_COMPARED: 'The versions could not be compared.',
+  },
+);
+
+@ObjectType({ description: 'Why a version has not passed a gate.' })
+export class GateReason {
+  @Field(() => GateReasonCodeEnum, { description: 'Kind of reason.' })
+  code!: GateReasonCode;
+
+  @Field({ description: 'What is missing, with the numbers, in English.' })
+  message!: string;
+}
+
+@ObjectType({
+  implements: Problem,
+  description: 'The version has not passed the gate of the alias. Nothing was moved.',
+})
+export class GateNotPassed extends Problem {
+  @Field(() => [GateReason], { description: 'Everything that is missing.' })
+  reasons!: readonly GateReason[];
+
+  @Field(() => Int, {
+    description:
+      'How often versions were judged on these rows, this time included: the more, the likelier one passes by chance.',
+  })
+  attempts!: number;
+
+  constructor(error: GateNotPassedError) {
+    super(error);
+    this.reasons = error.reasons;
+    this.attempts = error.attempts;
+  }
+}
+
 @ObjectType({ implements: Problem, description: 'You may see the object but not perform this operation.' })
 export class Forbidden extends Problem {}
 
@@ -251,6 +301,7 @@ const TYPES = {
   INFERENCE_FAILED: InferenceFailed,
   IDEMPOTENCY_CONFLICT: IdempotencyConflict,
   CONFLICT: Conflict,
+  GATE_NOT_PASSED: GateNotPassed,
   FORBIDDEN: Forbidden,
   QUOTA_EXCEEDED: QuotaExceeded,
   STORAGE_FULL: StorageFull,

@@ -82,6 +82,8 @@ function recreation({ type, name, sql: text }: SchemaObject, now: SchemaObject |
 const DEPENDENT = [
   'alias',
   'alias_change',
+  'gate',
+  'gate_attempt',
   'model_tag',
   'version_dataset',
   'dataset_piece',

@@ -7,7 +7,7 @@ import path from 'node:path';
 import type { Logger } from 'pino';
 import { findApiKey } from '../access/api-key.queries.js';
 import { type Author, appendAudit } from '../access/audit.queries.js';
-import { moveAlias } from '../catalog/alias.queries.js';
+import { findGatedAliases, moveAlias } from '../catalog/alias.queries.js';
 import type { Catalog } from '../catalog/catalog.js';
 import { addVersion } from '../catalog/registration.queries.js';
 import type { Engine } from '../engine/engine.js';
@@ -108,6 +108,9 @@ async function onlyVersion(folder: string) {
   return version;
 }
 
+/** What to do about an alias with a gate. */
+export const PUBLISH_WITHOUT = 'publish without it, evaluate the version, and call setAlias';
+
 interface Proven {
   readonly publication: PublicationTable;
   readonly version: NamedVersion;
@@ -139,7 +142,10 @@ async function saveVersion(
       const { title: _, summary: __, ...card } = manifest.card;
       await setCard(trx, model, { card: JSON.stringify(card), retention_days: manifest.yaml.retentionDays });
     }
-    for (const alias of JSON.parse(publication.aliases) as string[]) {
+    const aliases = JSON.parse(publication.aliases) as string[];
+    const [gated] = await findGatedAliases(trx, modelId, aliases);
+    if (gated !== undefined) throw new ManifestError(`the alias ${gated} has a gate since: ${PUBLISH_WITHOUT}`);
+    for (const alias of aliases) {
       const before = await moveAlias(trx, { modelId, alias, versionId, author, reason, restores: null }, now);
       const states = { before: before === null ? null : { version: `${model.name}:${before}` }, after: { versionId } };
       await appendAudit(trx, author, { action: 'setAlias', target: `${model.name}@${alias}`, reason, ...states });

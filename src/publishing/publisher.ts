@@ -7,6 +7,7 @@ import { appendAudit } from '../access/audit.queries.js';
 import { checkGrant } from '../access/grants.js';
 import type { Principal } from '../access/principal.js';
 import { checkReason } from '../access/reason.js';
+import { findGatedAliases } from '../catalog/alias.queries.js';
 import { findModelsByNames } from '../catalog/model.queries.js';
 import { isAliasName } from '../catalog/ref.js';
 import {
@@ -31,7 +32,7 @@ import {
   insertPublication,
   setPublication,
 } from './publication.queries.js';
-import { type PublisherParts, publishFolder } from './published-folder.js';
+import { PUBLISH_WITHOUT, type PublisherParts, publishFolder } from './published-folder.js';
 import { signerOfUploads } from './signed-uploads.js';
 import { findUploads } from './upload.queries.js';
 
@@ -121,6 +122,8 @@ export class Publisher {
         (await countUnfinished(trx, null)) >= MAX_OF_ALL
       )
         throw new UploadLimitError('Too many publications are waiting.');
+      const gated = await findGatedAliases(trx, model.id, JSON.parse(publication.aliases));
+      if (gated.length > 0) throw new InvalidInputError([behindGate(gated)]);
       await forgetFinished(trx, principal.id, MAX_KEPT);
       await insertPublication(trx, publication);
       const digests = paths.map((path, i) => [path, uploads[i]?.sha256]);
@@ -230,6 +233,16 @@ function checkWanted({ files, manifest, aliases }: WantedPublication): void {
 }
 
 const MAX_PROBLEMS = 20;
+
+function behindGate(aliases: readonly string[]): InputProblem {
+  return {
+    path: ['input', 'aliases'],
+    code: 'WRONG_KIND',
+    message: `an alias has a gate, which a new version cannot have passed: ${PUBLISH_WITHOUT}`,
+    expected: 'aliases without gates',
+    received: aliases.join(', '),
+  };
+}
 
 function ofStore(model: string): InputProblem {
   return {

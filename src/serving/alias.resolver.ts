@@ -10,6 +10,12 @@ import { Problem, payloadOf } from '../graphql/problem.type.js';
 import { VersionRef } from '../graphql/scalars.js';
 import type { Serving } from './serving.js';
 
+@InputType({ description: 'That an alias is moved although the version has not passed its gate.' })
+export class GateOverrideInput {
+  @Field({ description: REASON })
+  reason!: string;
+}
+
 @InputType({ description: 'Alias to set, and the version it points to.' })
 export class SetAliasInput {
   @Field({ description: 'Name of the model.' })
@@ -25,6 +31,13 @@ export class SetAliasInput {
 
   @Field(() => String, { nullable: true, description: REASON })
   reason?: string | null;
+
+  @Field(() => GateOverrideInput, {
+    nullable: true,
+    description:
+      'Moves the alias even if the version has not passed its gate. Its reason takes the place of `reason`; the audit log also has what was missing, and `aliasHistory` that the gate was overridden. Default: the gate decides.',
+  })
+  override?: GateOverrideInput | null;
 }
 
 @InputType({ description: 'Alias to move back.' })
@@ -62,7 +75,7 @@ export class MoveAliasResolver {
   @Mutation(() => SetAliasPayload, {
     nullable: true,
     description:
-      'Points an alias to a version and returns the alias; creates the alias, or moves it if it exists. Loads the version first, so that predictions through the alias do not wait for it: after 5 seconds, or when the same alias is set again, the alias is moved although the version is still loading. A version that cannot be loaded is NotReady, and the alias is not moved. Operators only. Problems: InvalidInput, NotFound, NotReady, ShuttingDown, Forbidden, StorageFull.',
+      'Points an alias to a version and returns the alias; creates the alias, or moves it if it exists. Loads the version first, so that predictions through the alias do not wait for it: after 5 seconds, or when the same alias is set again, the alias is moved although the version is still loading. A version that cannot be loaded is NotReady, and the alias is not moved. If the alias has a gate (`setGate`), a version that has not passed it is GateNotPassed, and the alias is not moved unless `override` is given; comparing it with the present version may take some seconds. Operators only. Problems: InvalidInput, NotFound, NotReady, GateNotPassed, Conflict, Overloaded, ShuttingDown, Forbidden, StorageFull.',
   })
   async setAlias(
     @Arg('input', () => SetAliasInput, { description: 'Alias to set, and its version.' }) input: SetAliasInput,
@@ -77,7 +90,7 @@ export class MoveAliasResolver {
   @Mutation(() => SetAliasPayload, {
     nullable: true,
     description:
-      'Points an alias to the version that it pointed to before its last move; when repeated, to the one before that. Loads the version first, as `setAlias` does. NotFound if there is none before, Conflict if somebody moves the alias meanwhile. Operators only. Problems: InvalidInput, NotFound, NotReady, Conflict, ShuttingDown, Forbidden, StorageFull.',
+      'Points an alias to the version that it pointed to before its last move; when repeated, to the one before that. Loads the version first, as `setAlias` does, but asks no gate. NotFound if there is none before, Conflict if somebody moves the alias meanwhile. Operators only. Problems: InvalidInput, NotFound, NotReady, Conflict, ShuttingDown, Forbidden, StorageFull.',
   })
   async rollbackAlias(
     @Arg('input', () => RollbackAliasInput, { description: 'Alias to move back.' }) input: RollbackAliasInput,

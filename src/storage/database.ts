@@ -26,6 +26,8 @@ import type {
   DeletedVersionTable,
   ErasureTable,
   FacetCountTable,
+  GateAttemptTable,
+  GateTable,
   LatencyTable,
   ModelMetricTable,
   ModelScoreTable,
@@ -81,6 +83,8 @@ export interface CatalogTables {
   version: VersionTable;
   alias: AliasTable;
   alias_change: AliasChangeTable;
+  gate: GateTable;
+  gate_attempt: GateAttemptTable;
   latency: LatencyTable;
   api_key: ApiKeyTable;
   audit_log: AuditLogTable;

@@ -35,6 +35,7 @@ async function page(
 
 test.each([
   ['the default version', DEFAULT_VERSION, 5],
+  ['gates', 'name gates { alias attempts conditions { name } }', 2],
   ['the headline', 'name headline { title value unit }', 3],
   ['all versions', VERSIONS, 12],
 ])(

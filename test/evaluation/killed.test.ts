@@ -76,6 +76,32 @@ test('an evaluation survives kills of the server', async () => {
   expect(resumed).toEqual(undisturbed);
 });
 
+const GATE = `mutation ($input: SetGateInput!) { setGate(input: $input) { problem { message } } }`;
+const SET_ALIAS = `mutation ($input: SetAliasInput!) { setAlias(input: $input) { alias { aliasedVersion { ref } } problem { message } } }`;
+const GATES = `{ model(name: "spam-filter") { gates { attempts } aliases { name } aliasHistory(alias: "gated") { nodes { gateOutcome } } } }`;
+
+test('a promotion whose server is killed after it was judged has not happened, and can be repeated', async () => {
+  const conditions = [{ name: 'accuracy', threshold: 0.5 }];
+  const gate = { model: 'spam-filter', alias: 'gated', dataset: 'spamassassin-test', conditions };
+  expect((await post(server.url, GATE, { input: gate })).data.setGate.problem).toBeNull();
+  const input = { model: 'spam-filter', alias: 'gated', version: 'spam-filter' };
+  await armFault('gate.judged', 'SIGKILL');
+  await post(server.url, SET_ALIAS, { input }).catch(() => {});
+  await server.ended;
+  expect(await disarmFault()).toBe(true);
+  await start();
+
+  const { aliases, ...before } = (await post(server.url, GATES)).data.model;
+  expect(before).toEqual({ gates: [{ attempts: 0 }], aliasHistory: { nodes: [] } });
+  expect(aliases.map(({ name }: Data) => name)).not.toContain('gated');
+  expect((await post(server.url, SET_ALIAS, { input })).data.setAlias.problem).toBeNull();
+  const { gates, aliasHistory } = (await post(server.url, GATES)).data.model;
+  expect({ gates, aliasHistory }).toEqual({
+    gates: [{ attempts: 1 }],
+    aliasHistory: { nodes: [{ gateOutcome: 'PASSED' }] },
+  });
+});
+
 test('an evaluation that ends the server again and again has failed', async () => {
   let id = '';
   for (let attempt = 1; attempt <= 3; attempt++) {

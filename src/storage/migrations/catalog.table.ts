@@ -140,6 +140,30 @@ export interface AliasChangeTable {
   /** Who made it; null for changes before there was a history. */
   account: string | null;
   reason: string | null;
+  /** Whether the version passed the gate of the alias; null if there was none, and for rollbacks. */
+  gate: 'PASSED' | 'OVERRIDDEN' | null;
+}
+
+/** What a version must have shown before an alias is pointed to it. */
+export interface GateTable {
+  model_id: string;
+  alias: string;
+  dataset_id: string;
+  /** When the gate was set. */
+  dataset_name: string;
+  /** Of the rows that evaluations must be of. */
+  rows_sha256: string;
+  /** JSON of GateCondition[]. */
+  conditions: string;
+  updated_at: number;
+}
+
+/** How often versions were judged on the same rows, whatever the conditions were. */
+export interface GateAttemptTable {
+  model_id: string;
+  alias: string;
+  rows_sha256: string;
+  attempts: number;
 }
 
 export interface DatasetTable {

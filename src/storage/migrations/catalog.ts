@@ -4,6 +4,7 @@ import type { Migration } from 'kysely/migration';
 import { createDatasetImages } from './dataset-images.js';
 import { createDatasetPieces } from './dataset-pieces.js';
 import { createEvaluationJobs } from './evaluation-jobs.js';
+import { createGates } from './gates.js';
 import {
   dropFacetCounts,
   forgetMetricsOfOldIds,
@@ -52,6 +53,7 @@ export const catalogMigrations: Record<string, Migration> = {
   '034_evaluation_jobs': { up: createEvaluationJobs },
   '036_dataset_images': { up: createDatasetImages },
   '037_measured_memory': { up: addMeasuredMemory },
+  '038_gates': { up: createGates },
 };
 
 /** The history begins with what aliases point to now. */

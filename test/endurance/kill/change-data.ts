@@ -15,7 +15,7 @@ const random = seeded(Number(seed));
 const { catalogDb: db } = await openDatabases(dataDir);
 const keys = new ApiKeys(db);
 await keys.load();
-const catalog = new Catalog(db);
+const catalog = new Catalog(db, async () => null);
 const OVERLAP_MS = 1_000;
 const NEW_KEY = { account: 'team', name: 'ci', kind: 'secret', roles: ['predictor'], expiresAt: null } as const;
 
