@@ -26,8 +26,8 @@ import {
 import type { ChoosingContext } from './loaders.js';
 import { type Candidate, type Entry, gapOfIntervals } from './ranking.js';
 
-/** The metrics, measurements and training data of up to 250 versions. */
-const POINTS_PER_CHOICE = 200;
+/** Reads all evaluations of the dataset, and the measurements and training data of up to 250 versions. */
+const POINTS_PER_CHOICE = 500;
 const POINTS_PER_EVALUATION = 1_000;
 const MAX_LISTED = 100;
 const FIRST = `Number of versions to return, 1 to ${MAX_LISTED}. Other values are a BAD_USER_INPUT error.`;

@@ -226,7 +226,7 @@ test('leaderboards of many datasets take as many statements as that of one', asy
     return catalogFile.statementCount - before;
   };
 
-  expect(await count(20)).toBe(await count(10));
+  expect(await count(10)).toBe(await count(5));
 });
 
 test.each([
