@@ -24,7 +24,7 @@ import {
   RefusedEvaluation,
 } from './choosing.type.js';
 import type { ChoosingContext } from './loaders.js';
-import { type Candidate, type Entry, gapOfIntervals } from './ranking.js';
+import type { Entry } from './ranking.js';
 
 /** Reads all evaluations of the dataset, and the measurements and training data of up to 250 versions. */
 const POINTS_PER_CHOICE = 500;
@@ -180,13 +180,10 @@ function rankedVersion(entry: Entry): RankedVersion {
   return create(RankedVersion, { ...found, ...measured, entry });
 }
 
-/** Both are ranked, and have a metric. */
-function gapOf({ metric }: Candidate, { metric: other }: Candidate): MetricGap {
-  return Object.assign(new MetricGap(), gapOfIntervals(metric as Metric, other as Metric));
-}
-
 @Resolver(() => RankedVersion)
 export class RankedVersionResolver {
+  constructor(private readonly choosing: Choosing) {}
+
   @FieldResolver(() => Version, {
     nullable: true,
     description: 'The version; null if it was deleted meanwhile.',
@@ -227,8 +224,12 @@ export class RankedVersionResolver {
     description:
       'Whether no difference is shown between this version and the one that is ranked just above it. Null for the first, for versions that are not ranked, and if `MetricGap.isShown` is unknown.',
   })
-  tiedWithAbove(@Root() { entry }: RankedVersion): boolean | null {
-    const isShown = entry.above ? gapOf(entry.candidate, entry.above).isShown : null;
+  async tiedWithAbove(
+    @Root() { entry: { candidate, above } }: RankedVersion,
+    @Ctx() context: ChoosingContext,
+  ): Promise<boolean | null> {
+    if (!above) return null;
+    const { isShown } = await this.choosing.gap({ candidate, other: above }, context);
     return isShown === null ? null : !isShown;
   }
 
@@ -256,14 +257,16 @@ export class RankedVersionResolver {
 
 @Resolver(() => DefeatedBy)
 export class DefeatResolver {
+  constructor(private readonly choosing: Choosing) {}
+
   @FieldResolver(() => Version, { nullable: true, description: 'The winner; null if it was deleted meanwhile.' })
   winner(@Root() { defeat }: DefeatedBy, @Ctx() { catalogLoaders }: ChoosingContext): Promise<Version | null> {
     return catalogLoaders.version.load(defeat.winner.versionId);
   }
 
   @FieldResolver(() => MetricGap, { description: 'How the metric differs from that of the winner.' })
-  metric(@Root() { defeat, loser }: DefeatedBy): MetricGap {
-    return gapOf(loser, defeat.winner);
+  metric(@Root() { defeat, loser }: DefeatedBy, @Ctx() context: ChoosingContext): Promise<MetricGap> {
+    return this.choosing.gap({ candidate: loser, other: defeat.winner }, context);
   }
 }
 

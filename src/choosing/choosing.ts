@@ -10,20 +10,24 @@ import {
   NotFoundError,
   UploadLimitError,
 } from '../errors.js';
+import type { Comparisons } from '../evaluation/comparisons.js';
 import type { Evaluator } from '../evaluation/evaluator.js';
 import { measuredHere } from '../serving/latency-records.js';
 import type { TaskName } from '../tasks/tasks.js';
 import type { Option, Unevaluated } from './candidates.queries.js';
 import type { ChoosingContext } from './loaders.js';
+import { findGaps } from './paired-gaps.js';
 import {
   type Candidate,
   type Choice,
   type Constraints,
   choose,
+  type Gap,
   isCertain,
   type Measured,
   type Miss,
   missesOf,
+  type Pair,
 } from './ranking.js';
 import { usualMetric } from './usual-metric.js';
 
@@ -57,13 +61,21 @@ const MAX_LICENSES = 20;
 /** Evaluations that are begun together. */
 export const MAX_BEGUN = 3;
 
+interface ChoosingNeeds {
+  readonly engine: Engine;
+  readonly evaluator: Evaluator;
+  readonly comparisons: Comparisons;
+}
+
 export class Choosing {
   readonly #engine: Engine;
   readonly #evaluator: Evaluator;
+  readonly #comparisons: Comparisons;
 
-  constructor({ engine, evaluator }: { readonly engine: Engine; readonly evaluator: Evaluator }) {
+  constructor({ engine, evaluator, comparisons }: ChoosingNeeds) {
     this.#engine = engine;
     this.#evaluator = evaluator;
+    this.#comparisons = comparisons;
   }
 
   /** @throws InvalidInputError, NotFoundError */
@@ -92,6 +104,11 @@ export class Choosing {
       missing: others.filter((one) => !unfit.includes(one)),
       isComplete: !hasMore && !unevaluated.hasMore,
     };
+  }
+
+  /** How two versions of the same ranking differ. */
+  gap(pair: Pair, context: ChoosingContext): Promise<Gap> {
+    return context.choosingLoaders.gap(pair, (pairs) => findGaps(pairs, this.#comparisons, context));
   }
 
   async leaderboard(dataset: Dataset, metric: string | null, context: ChoosingContext): Promise<Choice> {

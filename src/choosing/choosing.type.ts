@@ -108,7 +108,7 @@ export class MetricGap implements Gap {
   @Field(() => Interval, {
     nullable: true,
     description:
-      'Confidence interval of `difference`, from answers to the same rows; null if there are none to compare.',
+      'Confidence interval of `difference`, from the answers to the same rows; null if they are not stored here, or would take too long to compare.',
   })
   interval!: Interval | null;
 

@@ -7,6 +7,7 @@ import type { CatalogDatabase } from '../storage/database.js';
 import { loaderFor } from '../storage/loaders.js';
 import type { TaskName } from '../tasks/tasks.js';
 import { type Evaluated, findEvaluated, findUnevaluated, type Unevaluated } from './candidates.queries.js';
+import type { Gap, Pair } from './ranking.js';
 
 export interface ChoosingContext extends EvaluationContext, ServingContext {
   readonly choosingLoaders: ChoosingLoaders;
@@ -26,6 +27,7 @@ export class ChoosingLoaders {
   readonly #db: CatalogDatabase;
   readonly #principal: Principal;
   readonly #evaluated = new Map<string, DataLoader<string, Beginning<Evaluated>>>();
+  #gaps: DataLoader<Pair, Gap, string> | null = null;
 
   constructor(db: CatalogDatabase, principal: Principal) {
     this.#db = db;
@@ -40,6 +42,14 @@ export class ChoosingLoaders {
       return ids.map((id) => beginningOf(found.get(id) ?? [], MAX_EVALUATED));
     };
     return loaderFor(this.#evaluated, [metric, task], () => new DataLoader(load)).load(datasetId);
+  }
+
+  /** How two ranked versions differ. */
+  gap(pair: Pair, find: (pairs: readonly Pair[]) => Promise<Gap[]>): Promise<Gap> {
+    this.#gaps ??= new DataLoader(find, {
+      cacheKeyFn: ({ candidate, other }) => `${candidate.evaluationId} ${other.evaluationId} ${candidate.metric?.name}`,
+    });
+    return this.#gaps.load(pair);
   }
 
   /** Versions of the task without an evaluation of its present rows. */

@@ -192,6 +192,12 @@ function missOfLicense(license: string | null, allowed: readonly string[] | null
   return { constraint: 'LICENSES', limit: null, value: null, by: null, message };
 }
 
+/** Two ranked versions. */
+export interface Pair {
+  readonly candidate: Candidate;
+  readonly other: Candidate;
+}
+
 /** How far the metric of a version is behind that of another one, or ahead of it. */
 export interface Gap {
   /** Of the version minus the other. */

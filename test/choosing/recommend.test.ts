@@ -58,7 +58,7 @@ async function evaluateAll(input: object): Promise<void> {
 
 const refs = (entries: Data[]) => entries.map(({ rankedVersion }) => rankedVersion.ref);
 
-test('imported metrics are ranked until the server has evaluated the versions, and ties are marked by intervals', async () => {
+test('imported metrics are ranked until the server has evaluated the versions, and ties are marked by paired differences', async () => {
   const imported = await recommend(SPAM);
   await evaluateAll(SPAM);
   const computed = await recommend(SPAM);
@@ -73,6 +73,11 @@ test('imported metrics are ranked until the server has evaluated the versions, a
   expect(second).toMatchObject({ rank: 2, evaluation: { origin: 'COMPUTED' }, tiedWithAbove: true, license: 'mit' });
   expect(second.beatenBy).toMatchObject({ winner: { ref: 'spam-filter:2' }, metric: { isShown: false } });
   expect(second.beatenBy.metric.difference).toBeCloseTo(-1 / 1_408, 9);
+  const { low, high } = second.beatenBy.metric.interval;
+  expect(low).toBeLessThan(-1 / 1_408);
+  expect(high).toBeGreaterThan(-1 / 1_408);
+  // Of the same rows, so it is narrower than that of two independent shares.
+  expect(high - low).toBeLessThan(Math.SQRT2 * (first.metric.interval.high - first.metric.interval.low));
   expect(second.beatenBy.artifactBytes).toBe(second.artifactBytes - first.artifactBytes);
   expect(second.beatenBy.isInAllRespects).toBe(second.artifactBytes >= first.artifactBytes);
   expect(refs(computed.paretoSet)).toEqual(refs(computed.ranked.filter((one: Data) => one.isParetoOptimal)));
