@@ -18,6 +18,8 @@ export const MAX_IMAGES = 50_000;
 export const MAX_BYTES_OF_IMAGES = 4 * 1024 * MIB;
 /** An image of at most as many bytes is a part of its row. */
 export const MAX_INLINE_BYTES = 4 * 1024;
+/** Of a row whose images have URLs: it is parsed whenever one is read. */
+export const MAX_PICTURE_ROW_BYTES = 256 * 1024;
 /** Different values of a column of the type CATEGORY. */
 export const MAX_CATEGORIES = 10_000;
 /** Nested lists and objects of a value. */

@@ -15,6 +15,9 @@ import { type RowProblem, UnreadableRowsError } from './row-problem.js';
 const MAX_HEAP_MB = 512;
 /** A dataset of 1 GiB takes less than a minute of computing. */
 const MAX_READ_MS = 15 * 60_000;
+/** Parts that become blobs at the same time: each waits for the disk. */
+const STORED_AT_ONCE = 16;
+const MAX_BYTES_AT_ONCE = 8 * 1024 ** 2;
 
 export interface RowsToStore extends ReadRows {
   readonly pieces: readonly WrittenPiece[];
@@ -89,13 +92,19 @@ export class DatasetReader {
   async #store(file: string, parts: readonly { readonly sha256: string; readonly sizeBytes: number }[]): Promise<void> {
     const handle = await open(file, 'r');
     try {
-      let position = 0;
-      for (const { sha256, sizeBytes } of parts) {
+      let [position, at] = [0, 0];
+      while (at < parts.length) {
         if (this.#signal?.aborted) throw new ShuttingDownError();
-        const { buffer, bytesRead } = await handle.read(Buffer.allocUnsafe(sizeBytes), 0, sizeBytes, position);
-        if (bytesRead !== sizeBytes) throw new StorageFullError();
-        await this.#blobs.put(buffer, sha256);
-        position += sizeBytes;
+        const storing: Promise<string>[] = [];
+        for (let bytes = 0; at < parts.length && storing.length < STORED_AT_ONCE && bytes < MAX_BYTES_AT_ONCE; at++) {
+          const { sha256, sizeBytes } = parts[at] as (typeof parts)[number];
+          const { buffer, bytesRead } = await handle.read(Buffer.allocUnsafe(sizeBytes), 0, sizeBytes, position);
+          if (bytesRead !== sizeBytes) throw new StorageFullError();
+          storing.push(this.#blobs.put(buffer, sha256));
+          position += sizeBytes;
+          bytes += sizeBytes;
+        }
+        await Promise.all(storing);
       }
     } finally {
       await handle.close();

@@ -60,13 +60,17 @@ export interface Items {
 
 /** Documents that count, of those that are ranked. */
 const RANKED = 10;
+/** Labels that only the dataset has. Each takes 4 bytes for each image. */
+const MAX_OTHER_LABELS = 100;
+/** Of one of several targets. */
+const MAX_CLASSES = 1_000;
 /** A label of several that may apply is predicted from this score on. */
 const MIN_SCORE = 0.5;
 
 /** `names`: labels of the version, or names of its targets. `steps`: that a metric of one sample takes. */
 export function metricsOf({ kind, lines }: Items, names: readonly string[]): { set: MetricSet; steps: number } {
   const items = { kind, values: lines.map((line) => JSON.parse(line)) } as AnyItems;
-  return { set: setOf(items, names), steps: stepsOf(items) };
+  return { set: setOf(items, names), steps: stepsOf(items, names) };
 }
 
 function setOf(items: AnyItems, names: readonly string[]): MetricSet {
@@ -83,8 +87,11 @@ function setOf(items: AnyItems, names: readonly string[]): MetricSet {
       }));
       return both(detectionMetrics({ labels, images }), foundObjectMetrics({ labels, images }));
     }
-    case 'tokens':
+    case 'tokens': {
+      const types = items.values.flatMap(({ truth }) => truth.map(({ label }) => label));
+      withOthers([], types, names.length + MAX_OTHER_LABELS);
       return entityMetrics(items.values);
+    }
     case 'answer':
       return answerMetrics(items.values);
     case 'ranking':
@@ -113,8 +120,8 @@ function setOf(items: AnyItems, names: readonly string[]): MetricSet {
   }
 }
 
-function stepsOf(items: AnyItems): number {
-  if (items.kind !== 'detections') return items.values.length;
+function stepsOf(items: AnyItems, names: readonly string[]): number {
+  if (items.kind !== 'detections') return items.values.length * Math.max(1, names.length);
   const thresholds = 10;
   return items.values.reduce((sum, { truth, found }) => sum + thresholds * (1 + truth.length + found.length), 0);
 }
@@ -132,8 +139,15 @@ function overlapsIn({ pixels, truth, found }: ItemTypes['masks'], labels: readon
   return overlapsOf(map(truth), map(found));
 }
 
-function withOthers(names: readonly string[], occurring: readonly string[]): string[] {
-  return [...new Set([...names, ...occurring])];
+/** @throws RangeError if there are too many others: each has metrics of its own */
+function withOthers(names: readonly string[], occurring: Iterable<string>, most = MAX_OTHER_LABELS): string[] {
+  const labels = new Set(names);
+  for (const label of occurring) {
+    labels.add(label);
+    if (labels.size > names.length + most)
+      throw new RangeError(`the targets have more than ${most} labels besides those of the version`);
+  }
+  return [...labels];
 }
 
 function indexOf(labels: readonly string[]): (label: string) => number {
@@ -163,6 +177,7 @@ function ofTarget(values: readonly ItemTypes['multiClassification'][], target: n
   const labels = withOthers(
     [],
     pairs.flatMap(({ is, was }) => [is, was]),
+    MAX_CLASSES,
   ).sort();
   const index = indexOf(labels);
   return classificationMetrics({

@@ -29,7 +29,7 @@ import {
   updateJob,
 } from './job.queries.js';
 import type { MeasuredMetric } from './measure.js';
-import { measureInThread } from './measuring.js';
+import { measureInThread, UnmeasurableError } from './measuring.js';
 import type { MeasuringTask } from './measuring-thread.js';
 import { type Plan, planOf } from './plan.js';
 import type { FailedRow } from './row-answer.js';
@@ -69,7 +69,7 @@ export async function runEvaluation(parts: EvaluatorParts, job: Job, run: Evalua
   } catch (error) {
     if (run.stop.signal.aborted) throw error;
     const problem = messageOf(error);
-    const isFinal = error instanceof AppError && !error.retryable;
+    const isFinal = error instanceof UnmeasurableError || (error instanceof AppError && !error.retryable);
     await db.transaction().execute(async (trx) => {
       if (isFinal) await fails(trx, run.id, problem);
       else await updateJob(trx, run.id, { problem });

@@ -1,13 +1,14 @@
 /** Which input of a version a row of a dataset becomes. */
 import type { InputKind, ModelInput, VersionSpec } from '../tasks/tasks.js';
 import { type PlannedDataset, type Row, refused } from './planned-dataset.js';
+import { UnfitRowError } from './true-values.js';
 
 export interface Inputs {
   /** Names of the columns, for versions that read rows; null for others. */
   readonly columns: readonly string[] | null;
   /** Name of the column with the image, for versions that read images; null for others. */
   readonly image: string | null;
-  /** `image`: the file, if the row names it by digest. */
+  /** `image`: the file, if the row names it by digest. @throws UnfitRowError */
   readonly inputOf: (row: Row, image: Uint8Array | null) => ModelInput;
 }
 
@@ -36,23 +37,41 @@ const FINDERS: Readonly<Partial<Record<InputKind, Find>>> = {
   },
   QUESTION: (_, columns) => {
     checkColumns(columns, { question: TEXTS, context: TEXTS });
-    return of(({ question, context }) => ({
-      question: { question: question as string, context: context as string, handleImpossibleAnswer: true },
+    return of((row) => ({
+      question: {
+        question: textIn(row, 'question'),
+        context: textIn(row, 'context'),
+        handleImpossibleAnswer: true,
+      },
     }));
   },
   RANKING: (_, columns) => {
     checkColumns(columns, { query: TEXTS, documents: ['JSON'] });
-    return of(({ query, documents }) => ({ ranking: { query: query as string, documents: documents as string[] } }));
+    return of((row) => ({ ranking: { query: textIn(row, 'query'), documents: textsIn(row, 'documents') } }));
   },
   SIMILARITY: (_, columns) => {
     checkColumns(columns, { sentence1: TEXTS, sentence2: TEXTS });
-    return of(({ sentence1, sentence2 }) => ({
-      similarity: { source: sentence1 as string, sentences: [sentence2 as string] },
+    return of((row) => ({
+      similarity: { source: textIn(row, 'sentence1'), sentences: [textIn(row, 'sentence2')] },
     }));
   },
 };
 
 const TEXTS = ['TEXT', 'CATEGORY'];
+
+/** @throws UnfitRowError */
+function textIn(row: Row, column: string): string {
+  const value = row[column];
+  if (typeof value === 'string') return value;
+  throw new UnfitRowError(`the row has no text in the column "${column}"`);
+}
+
+/** @throws UnfitRowError */
+function textsIn(row: Row, column: string): string[] {
+  const value = row[column];
+  if (Array.isArray(value) && value.every((text) => typeof text === 'string')) return value;
+  throw new UnfitRowError(`the row has no list of texts in the column "${column}"`);
+}
 
 function of(inputOf: (row: Row) => ModelInput): Inputs {
   return { columns: null, image: null, inputOf };

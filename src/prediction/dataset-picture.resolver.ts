@@ -1,4 +1,5 @@
 import { Ctx, FieldResolver, Resolver, Root } from 'type-graphql';
+import { MAX_PICTURE_ROW_BYTES } from '../datasets/dataset-limits.js';
 import { DatasetRow } from '../datasets/dataset-rows.type.js';
 import { digestIn } from '../datasets/image-value.js';
 import type { DatasetContext } from '../datasets/loaders.js';
@@ -13,6 +14,14 @@ import type { PictureUrls } from './picture-urls.js';
 
 /** Of a row. */
 const MAX_IMAGES = 10;
+
+interface ImageOfRow {
+  /** Of the dataset. */
+  readonly id: string;
+  readonly name: string;
+  readonly value: string;
+  readonly rowBytes: number;
+}
 
 @Resolver(() => DatasetRow)
 export class DatasetPictureResolver {
@@ -38,7 +47,8 @@ export class DatasetPictureResolver {
         return Promise.all(
           images.slice(0, MAX_IMAGES).map(async ({ column, value, index }) => {
             const name = imageName(value as string, number, index);
-            const picture = await this.#pictureOf({ id: dataset.id, name, value: value as string }, context);
+            const found = { id: dataset.id, name, value: value as string, rowBytes: place.length };
+            const picture = await this.#pictureOf(found, context);
             return create(DatasetImage, { column, picture });
           }),
         );
@@ -47,10 +57,11 @@ export class DatasetPictureResolver {
   }
 
   async #pictureOf(
-    { id, name, value }: { readonly id: string; readonly name: string; readonly value: string },
+    { id, name, value, rowBytes }: ImageOfRow,
     { principal, datasetLoaders }: DatasetContext,
   ): Promise<Picture | null> {
     const digest = digestIn(value);
+    if (digest === null && rowBytes > MAX_PICTURE_ROW_BYTES) return null;
     if (digest === null) {
       const facts = factsOfImage(Buffer.from(value, 'base64'));
       return facts && new Picture(facts, () => this.urls.of(principal, { id, name, maxSize: 0 }));

@@ -9,7 +9,7 @@ export class DatasetImage {
   @Field(() => Picture, {
     nullable: true,
     description:
-      'The image by its URL; null if its size cannot be read. A file of up to 4 KiB has no thumbnails, and is read as it is.',
+      'The image by its URL; null if its size cannot be read, or a file of up to 4 KiB is in a row of more than 256 KiB. Such a file has no thumbnails, and is read as it is.',
   })
   picture!: Picture | null;
 }

@@ -1,6 +1,7 @@
 /** Images of the rows of datasets: those that rows name by digest, with thumbnails, and those that are a part of their row. */
 import { SYSTEM } from '../access/principal.js';
 import { findImage, insertImageThumbnail } from '../datasets/dataset-images.queries.js';
+import { MAX_PICTURE_ROW_BYTES } from '../datasets/dataset-limits.js';
 import { findRowPlaces } from '../datasets/dataset-rows.queries.js';
 import { digestIn } from '../datasets/image-value.js';
 import type { Thumbnail } from '../engine/messages.js';
@@ -46,7 +47,7 @@ export class DatasetPictures {
   async #inRow(id: string, number: number, index: number): Promise<OpenPicture | null> {
     const { db, blobs } = this.#parts;
     const [place] = await findRowPlaces(db, SYSTEM, id, [number]);
-    if (!place) return null;
+    if (!place || place.length > MAX_PICTURE_ROW_BYTES) return null;
     const json = (await blobs.getPart(place.sha256, place.offset, place.length)).toString();
     const value = Object.values(JSON.parse(json))[index];
     const bytes = typeof value === 'string' ? Buffer.from(value, 'base64') : null;

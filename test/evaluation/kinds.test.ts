@@ -163,14 +163,19 @@ test('masks are compared by pixel, and rows whose truth does not fit are named',
   expect(valueIn(found, 'mean_iou')).toBe(1);
 });
 
-test('what a target must be is said, and a row that has something else fails alone', async () => {
-  const rows = Array.from({ length: 30 }, (_, i) => ({
+test('what a target must be is said, and rows that have something else fail alone', async () => {
+  const rows = Array.from({ length: 97 }, (_, i) => ({
     query: 'the movie',
     documents: ['film', 'paris'],
     relevance: i === 6 ? [1] : [1, 0],
     i,
   }));
-  const content = rows.map((row) => `${JSON.stringify(row)}\n`).join('');
+  const wrong = [
+    { query: null, documents: ['film'], relevance: [1], i: 40 },
+    { query: 'the movie', documents: 'film', relevance: [1], i: 41 },
+    { query: 'the movie', documents: [1, {}], relevance: [1, 0], i: 42 },
+  ];
+  const content = [...rows, ...wrong].map((row) => `${JSON.stringify(row)}\n`).join('');
   const data = { format: 'JSON_LINES', content };
   const input = { name: 'one-wrong', task: 'TEXT_RANKING', target: 'relevance', data };
   expect((await app.query(REGISTER, { input })).registerDataset.problem).toBeNull();
@@ -183,11 +188,36 @@ test('what a target must be is said, and a row that has something else fails alo
     return found.jobState === 'SUCCEEDED';
   });
 
-  expect(found.evaluatedRows).toBe(29);
-  expect(found.rowProblems).toEqual([{ row: 7, message: expect.stringContaining('no list of 2 numbers') }]);
+  expect(found.evaluatedRows).toBe(96);
+  expect(found.rowProblems).toEqual([
+    { row: 7, message: expect.stringContaining('no list of 2 numbers') },
+    { row: 98, message: 'the row has no text in the column "query"' },
+    { row: 99, message: 'the row has no list of texts in the column "documents"' },
+    { row: 100, message: 'the row has no list of texts in the column "documents"' },
+  ]);
   expect((await evaluate('tiny-qa')).problem.problems).toMatchObject([
     { path: ['input', 'dataset'], message: 'the dataset lacks a column that the version reads' },
   ]);
   expect((await evaluate('tiny-sentences')).problem.problems).toMatchObject([{ expected: 'NUMBER or INTEGER' }]);
   expect((await evaluate('pair')).problem.problems).toMatchObject([{ expected: 'a column "sum"' }]);
+});
+
+test('more labels than a metric can have end the evaluation', async () => {
+  const rows = Array.from({ length: 150 }, (_, i) => ({
+    text: 'paris',
+    entities: [{ label: `L${i}`, start: 0, end: 5 }],
+  }));
+  const content = rows.map((row) => `${JSON.stringify(row)}\n`).join('');
+  const data = { format: 'JSON_LINES', content };
+  const input = { name: 'many-labels', task: 'TOKEN_CLASSIFICATION', target: 'entities', data };
+  expect((await app.query(REGISTER, { input })).registerDataset.problem).toBeNull();
+  const wanted = { input: { version: 'tiny-ner', dataset: 'many-labels' } };
+  const { id } = (await app.query(EVALUATE, wanted)).evaluate.evaluation;
+  let found: Data = null;
+  await until('the evaluation has ended', async () => {
+    found = (await app.query(READ, { id })).node;
+    return found.jobState === 'FAILED';
+  });
+
+  expect(found.problem.message).toBe('the targets have more than 103 labels besides those of the version');
 });
