@@ -90,7 +90,6 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
     'serving',
     'prediction',
   ],
-  choosing: ['errors', 'access', 'graphql', 'storage', 'tasks', 'catalog', 'engine', 'serving', 'evaluation'],
   explanation: [
     'errors',
     'statistics',
@@ -115,7 +114,6 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
     'serving',
     'evaluation',
   ],
-  explanation: ['errors', 'statistics', 'graphql', 'tasks', 'catalog', 'prediction', 'datasets', 'evaluation'],
   monitoring: [
     'errors',
     'statistics',
