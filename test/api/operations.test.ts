@@ -4,6 +4,7 @@ import path from 'node:path';
 import { buildSchema, type GraphQLUnionType, parse, visit } from 'graphql';
 import { type Data, startTestApp, type TestApp } from '../support/app.js';
 import { clearAnswerOf } from '../support/clear-answers.js';
+import { until } from '../support/until.js';
 
 const FOLDER = 'schema/operations';
 const FILES = readdirSync(FOLDER).filter((file) => file.endsWith('.graphql'));
@@ -79,4 +80,32 @@ test('one bad input of a batch fails alone', async () => {
 
   const answers = predictMany.results.map((r: Data) => r.problem?.code ?? clearAnswerOf(r.prediction.output));
   expect(answers).toEqual(['ham', 'INVALID_INPUT', 'spam']);
+});
+
+test('one operation answers with the explanation, the evaluation with intervals, the gate and the card', async () => {
+  const target = { model: 'penguins', dataset: 'penguins-test' };
+  await app.query('mutation ($input: SetGateInput!) { setGate(input: $input) { problem { message } } }', {
+    input: { ...target, alias: 'champion', conditions: [{ name: 'accuracy', threshold: 0.9 }] },
+  });
+  const { evaluate } = await app.query(
+    'mutation ($input: EvaluateInput!) { evaluate(input: $input) { evaluation { id } problem { message } } }',
+    { input: { version: 'penguins', dataset: target.dataset } },
+  );
+  await until('the evaluation has a result', async () => {
+    const state = 'query ($id: ID!) { node(id: $id) { ... on Evaluation { jobState } } }';
+    return (await app.query(state, { id: evaluate.evaluation.id })).node.jobState === 'SUCCEEDED';
+  });
+
+  const { prediction } = (await run('19-answer-with-evidence.graphql')).predict;
+
+  const { explanation } = prediction.explanation;
+  const { evaluation, gate, modelCard } = prediction.predictedBy;
+  const accuracy = evaluation.metrics.find(({ name }: Data) => name === 'accuracy');
+  expect(clearAnswerOf(prediction.output)).toBe('adelie');
+  expect(explanation).toMatchObject({ method: 'EXACT_SHAPLEY', label: 'adelie' });
+  expect(Math.abs(explanation.additivityError)).toBeLessThan(1e-9);
+  expect(evaluation.origin).toBe('COMPUTED');
+  expect(accuracy.interval.low).toBeLessThan(accuracy.value);
+  expect(gate).toMatchObject({ isPassed: true, reasons: [], checks: [{ name: 'accuracy', value: accuracy.value }] });
+  expect(modelCard).toContain('model-index');
 });
