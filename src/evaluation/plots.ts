@@ -101,15 +101,16 @@ export class Plots {
     if (!first) return null;
     if (kind === 'CONFUSION_MATRIX') return { kind, json: first.content };
     const figures = await this.#figuresOf(id, kind, viewer);
+    // Then there is one area, that of the last class.
+    const isBinary = kind === 'ROC' ? figures.has(null) : kind === 'CALIBRATION' && parts.length === 2;
     const all = parts.map(({ label, content }): StoredCurve => {
       const own = label ?? '';
-      // Of two classes, the one metric is about the last.
-      const figure = figures.get(own) ?? (parts.length === 2 ? figures.get(null) : null) ?? null;
+      const figure = figures.get(own) ?? figures.get(null) ?? null;
       return { label: own, json: content, figure };
     });
     // The curves of two classes are each other's mirror images.
-    const curves = all.length === 2 && kind !== 'PRECISION_RECALL' ? all.slice(1) : await this.#chosen(id, all, viewer);
-    return { kind, curves, omitted: all.length === 2 ? 0 : all.length - curves.length };
+    const curves = isBinary ? all.slice(-1) : await this.#chosen(id, all, viewer);
+    return { kind, curves, omitted: isBinary ? 0 : all.length - curves.length };
   }
 
   /** By class; null for all of them. */

@@ -172,6 +172,9 @@ test('URLs of plots cannot be made up, and end with what their readers may see',
   const urlFor = async (client: PublishingClient) => (await client.send(PLOTS, { id })).node?.CONFUSION_MATRIX.light;
   const statusOf = async (url: string) => (await fetch(`${app.url}${url}`)).status;
   const [mine, ofAdmin] = [await urlFor(evaluator), await urlFor(admin)];
+  // Of three classes of the version, two occur.
+  const { altText } = (await evaluator.send(PLOTS, { id })).node.ROC;
+  expect(altText).toMatch(/^ROC curves of 2 classes\. .*"adelie" [01]\.\d+; "gentoo" [01]\.\d+\.$/);
 
   expect(await urlFor(other)).toBeUndefined();
   expect([await statusOf(mine), await statusOf(ofAdmin)]).toEqual([200, 200]);
