@@ -52,6 +52,7 @@ import { DriftResolver, LiveDriftResolver } from '../monitoring/drift.resolver.j
 import type { Drifts } from '../monitoring/drifts.js';
 import type { Live } from '../monitoring/live.js';
 import { LiveMetricsResolver, VersionLiveResolver } from '../monitoring/live.resolver.js';
+import { LiveGateResolver, ModelLiveGateResolver } from '../monitoring/live-gate.resolver.js';
 import { DatasetPictureResolver } from '../prediction/dataset-picture.resolver.js';
 import { ErasureResolver } from '../prediction/erasure.resolver.js';
 import type { Erasures } from '../prediction/erasures.js';
@@ -143,6 +144,8 @@ export const RESOLVERS: ReadonlyMap<ResolverClass, (parts: ResolverParts) => obj
   [OutcomeResolver, ({ outcomes }) => new OutcomeResolver(outcomes)],
   [VersionLiveResolver, ({ live }) => new VersionLiveResolver(live)],
   [LiveMetricsResolver, () => new LiveMetricsResolver()],
+  [ModelLiveGateResolver, ({ live }) => new ModelLiveGateResolver(live)],
+  [LiveGateResolver, () => new LiveGateResolver()],
   [LiveDriftResolver, ({ drifts }) => new LiveDriftResolver(drifts)],
   [DriftResolver, () => new DriftResolver()],
   [DatasetPictureResolver, ({ pictureUrls }) => new DatasetPictureResolver(pictureUrls)],

@@ -13,8 +13,9 @@ import type { Live } from './live.js';
 import { LiveMetrics } from './live.type.js';
 
 /** Reads and measures many outcomes. */
-const LIVE_POINTS = 2_000;
-const MAX_WINDOW_DAYS = 365;
+export const LIVE_POINTS = 2_000;
+export const MAX_WINDOW_DAYS = 365;
+export const WINDOW_DAYS = `How far back predictions are measured, in days, 1 to ${MAX_WINDOW_DAYS}.`;
 /** A metric for each class of several kinds. */
 const METRICS = 100;
 
@@ -30,11 +31,7 @@ export class VersionLiveResolver {
   })
   async live(
     @Root() { id, ref }: Version,
-    @Arg('windowDays', () => Int, {
-      defaultValue: 7,
-      description: `How far back predictions are measured, in days, 1 to ${MAX_WINDOW_DAYS}.`,
-    })
-    windowDays: number,
+    @Arg('windowDays', () => Int, { defaultValue: 7, description: WINDOW_DAYS }) windowDays: number,
     @Ctx() { principal, catalogLoaders }: CatalogContext,
   ): Promise<LiveMetrics | null> {
     checkRange('windowDays', windowDays, 1, MAX_WINDOW_DAYS);

@@ -26,6 +26,11 @@ const LIVE = `query ($ref: VersionRef!, $days: Int! = 7) { version(ref: $ref) { 
   metrics(names: ["accuracy", "recall", "mae", "roc_auc"]) {
     name title unit average label value undefinedReason interval { low high level method } } } } }`;
 
+const LIVE_GATE = `{ model(name: "spam-filter") { liveGate(alias: "live") { isMissed outcomes version { ref }
+  checks { name threshold value isMissed undefinedReason interval { low high level method } } } } }`;
+const SET_ALIAS = 'mutation ($input: SetAliasInput!) { setAlias(input: $input) { problem { message } } }';
+const SET_GATE = 'mutation ($input: SetGateInput!) { setGate(input: $input) { problem { message } } }';
+
 const DAY_MS = 86_400_000;
 
 let app: TestApp;
@@ -82,6 +87,8 @@ const outcomeOf = async (id: string, key = shop): Promise<Data> =>
   (await query(key, READ, { id })).prediction?.outcome ?? null;
 const live = async (key: string, ref: string, days?: number): Promise<Data> =>
   (await query(key, LIVE, { ref, days })).version.live;
+
+const liveGate = async (key: string): Promise<Data> => (await query(key, LIVE_GATE)).model.liveGate;
 
 const storedOutcomes = async () =>
   (await app.app.databases.predictionDb.selectFrom('outcome').select('prediction_id').execute()).map(
@@ -273,6 +280,41 @@ test('live metrics are those of the outcomes of the account, with intervals; adm
   expect((await live(shop, 'spam-filter', 30)).outcomes).toBe(15);
   for (const days of [0, 366])
     expect((await send(shop, LIVE, { ref: 'spam-filter', days })).errors[0].extensions.code).toBe('BAD_USER_INPUT');
+});
+
+test('a model says whether outcomes show that a threshold of a gate is missed', async () => {
+  const aliased = { model: 'spam-filter', alias: 'live', version: 'spam-filter:2' };
+  const gate = {
+    model: 'spam-filter',
+    alias: 'live',
+    dataset: 'spamassassin-test',
+    conditions: [
+      { name: 'accuracy', threshold: 0.99 },
+      { name: 'balanced_accuracy', threshold: 0.01 },
+      { name: 'log_loss', threshold: 1e6 },
+      { name: 'matthews_correlation', margin: 0.1 },
+    ],
+  };
+  expect(await liveGate(shop)).toBeNull();
+  const { setAlias } = await query(admin, SET_ALIAS, { input: aliased });
+  expect(setAlias.problem).toBeNull();
+  const { setGate } = await query(admin, SET_GATE, { input: gate });
+  expect(setGate.problem).toBeNull();
+
+  const { checks, ...found } = await liveGate(shop);
+
+  expect(found).toEqual({ isMissed: true, outcomes: expect.any(Number), version: { ref: 'spam-filter:2' } });
+  const interval = wilson(Math.round(checks[0].value * found.outcomes), found.outcomes);
+  expect(checks).toMatchObject([
+    { name: 'accuracy', threshold: 0.99, isMissed: true, undefinedReason: null, interval },
+    { name: 'balanced_accuracy', threshold: 0.01, isMissed: false },
+    { name: 'log_loss', isMissed: false },
+  ]);
+  // Of one outcome, only proportions have an interval.
+  const { checks: few } = await liveGate(rival);
+  expect(few[2]).toMatchObject({ interval: null, isMissed: null, undefinedReason: expect.any(String) });
+  const refused = await send(viewer, LIVE_GATE);
+  expect([refused.data.model.liveGate, refused.errors[0].extensions.code]).toEqual([null, 'FORBIDDEN']);
 });
 
 test('live metrics of numbers have the unit of the number', async () => {
