@@ -46,7 +46,8 @@ async function answersTo(parts: RunParts, rows: readonly NumberedRow[]): Promise
 
 export class ColumnAnswers {
   readonly #plan: Plan;
-  readonly #classes: number;
+  /** Of each score of the version: the class that it is about. Several if labels are there more than once. */
+  readonly #classOf: Uint32Array;
   readonly #found: {
     readonly row: number;
     readonly truth: number;
@@ -58,7 +59,7 @@ export class ColumnAnswers {
   /** `labels`: of the version, which scores are of. */
   constructor(plan: Plan, labels: readonly string[]) {
     this.#plan = plan;
-    this.#classes = labels.length;
+    this.#classOf = Uint32Array.from(labels, (label) => plan.labels.indexOf(label));
   }
 
   /** Returns the rows that have to be run again. */
@@ -82,7 +83,8 @@ export class ColumnAnswers {
       else {
         const label = labels?.[i] ?? '';
         const index = this.#plan.labels.indexOf(label);
-        const own = scores?.slice(i * this.#classes, (i + 1) * this.#classes) ?? null;
+        const { length } = this.#classOf;
+        const own = scores?.slice(i * length, (i + 1) * length) ?? null;
         if (index < 0)
           this.#fail(one, `the answer "${label.slice(0, 100)}" is neither a label of the version nor of the dataset`);
         else this.#take(one, index, own);
@@ -103,13 +105,16 @@ export class ColumnAnswers {
     else this.#found.push({ row: one.number, truth, predicted, scores });
   }
 
-  /** In the order of the rows, whatever was run again. Classes that only the dataset has get the score 0. */
+  /**
+   * In the order of the rows, whatever was run again. Classes that only the dataset has get the score 0, and those that the
+   * version has more than once the sum of their scores.
+   */
   result(): RunRows {
     const found = this.#found.sort((a, b) => a.row - b.row);
     const width = this.#plan.labels.length;
     const hasScores = width > 0 && found.length > 0 && found.every(({ scores }) => scores !== null);
     const scores = hasScores ? new Float64Array(found.length * width) : null;
-    for (const [i, one] of found.entries()) if (scores && one.scores) scores.set(one.scores, i * width);
+    for (const [i, one] of found.entries()) if (scores && one.scores) this.#addScores(one.scores, scores, i * width);
     const answers = {
       rows: Uint32Array.from(found, ({ row }) => row),
       truth: Float64Array.from(found, ({ truth }) => truth),
@@ -118,5 +123,12 @@ export class ColumnAnswers {
       items: null,
     };
     return { answers, failed: this.#failed.sort((a, b) => a.row - b.row) };
+  }
+
+  #addScores(own: Float64Array, scores: Float64Array, at: number): void {
+    for (let k = 0; k < own.length; k++) {
+      const place = at + (this.#classOf[k] as number);
+      scores[place] = (scores[place] as number) + (own[k] as number);
+    }
   }
 }

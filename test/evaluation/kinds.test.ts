@@ -11,7 +11,7 @@ const PROBLEM = 'problem { message ... on InvalidInput { problems { path message
 const REGISTER = `mutation ($input: RegisterDatasetInput!) { registerDataset(input: $input) { dataset { id } ${PROBLEM} } }`;
 const EVALUATE = `mutation ($input: EvaluateInput!) { evaluate(input: $input) { evaluation { id } ${PROBLEM} } }`;
 const READ = `query ($id: ID!) { node(id: $id) { ... on Evaluation { jobState evaluatedRows problem { message } rowProblems { row message }
-  metrics { name average label value interval { low high method } } slices { value rows metrics { name value } } } } }`;
+  metrics { name average label value interval { low high method } } slices { value rows metrics { name value } } roc: plot(kind: ROC) { altText } } } }`;
 
 let store: TestStore;
 let app: TestApp;
@@ -28,6 +28,16 @@ beforeAll(async () => {
     }),
     'model.yaml': `task: tabular-regression\noutput: { value: y }\ntargets: [sum, difference]
 columns: [{ name: a, type: number, example: 1 }, { name: b, type: number, example: 2 }]`,
+  });
+  await store.write('birds-and-tools', {
+    '1/model.onnx': encodeModel({
+      inputs: [{ name: 'x', type: 'FP32', shape: ['N', 4] }],
+      outputs: [{ name: 'y', type: 'FP32', shape: ['N', 4] }],
+      nodes: [{ op: 'Identity', inputs: ['x'], outputs: ['y'] }],
+    }),
+    'config.json': '{ "id2label": { "0": "crane", "1": "wall", "2": "crane", "3": "rope" } }',
+    'model.yaml': `task: tabular-classification\noutput: { scores: y, activation: softmax }
+columns: [${['a', 'b', 'c', 'd'].map((name) => `{ name: ${name}, type: number, example: 1 }`)}]`,
   });
   app = await startTestApp({ modelStore: store.folder });
 });
@@ -144,6 +154,23 @@ test('ranked documents, similarities, and several labels or targets are measured
     ],
   });
   expect([valueIn(pair, 'mae', 'sum'), valueIn(pair, 'mae', 'difference')]).toEqual([0.5, 0.5]);
+});
+
+test('classes with the same label are one class, and a class that does not occur has no curve', async () => {
+  const found = await evaluated('birds-and-tools', {
+    target: 'label',
+    rows: [
+      { a: Math.log(2), b: Math.log(3), c: Math.log(2), d: 0, label: 'crane' },
+      { a: 0, b: Math.log(6), c: 0, d: 0, label: 'wall' },
+      { a: Math.log(2), b: 0, c: Math.log(5), d: 0, label: 'crane' },
+    ],
+  });
+
+  expect(valueIn(found, 'accuracy')).toBeCloseTo(2 / 3, 12);
+  expect(valueIn(found, 'roc_auc', null, 'macro')).toBe(1);
+  // Of two classes with the same label, the scores are added up.
+  expect(valueIn(found, 'log_loss')).toBeCloseTo(-Math.log((4 / 8) * (6 / 9) * (7 / 9)) / 3, 6);
+  expect(found.roc.altText).toBe('ROC curves of 2 classes. Area under the curve: "crane" 1.000; "wall" 1.000.');
 });
 
 test('masks are compared by pixel, and rows whose truth does not fit are named', async () => {
