@@ -129,6 +129,9 @@ function stepsOf(items: AnyItems, names: readonly string[]): number {
 /** Names of metrics that are shares of the items. */
 export const SHARES: ReadonlySet<string> = new Set(['exact_match', 'subset_accuracy']);
 
+/** Kinds whose metrics are about one target each: its name is their label. */
+export const BY_TARGET: ReadonlySet<string> = new Set(['values', 'multiClassification'] satisfies ItemKind[]);
+
 function overlapsIn({ pixels, truth, found }: ItemTypes['masks'], labels: readonly string[]): MaskOverlap[] {
   const index = indexOf(labels);
   const map = (masks: readonly MaskOfClass[]) =>

@@ -2,6 +2,7 @@
 import { readFileSync } from 'node:fs';
 import { parentPort, workerData } from 'node:worker_threads';
 import { type Answers, decodeAnswers, joinedAnswers } from './answers-file.js';
+import { BY_TARGET } from './evaluated-items.js';
 import { type MeasuredMetric, measure, type NewPart, partsOf } from './measure.js';
 import type { Row } from './plan.js';
 import { answersAt, type MeasuredSlice, type Slice, SliceMembers } from './slices.js';
@@ -20,6 +21,7 @@ export interface MeasuringReply {
 }
 
 function slicesOf({ slices, pieces, labels, seed }: MeasuringTask, answers: Answers): NewPart[] {
+  const areOfTargets = BY_TARGET.has(answers.items?.kind ?? '');
   const members = slices.map((slice) => new SliceMembers(slice));
   let item = 0;
   for (const { rows, firstRow } of slices.length > 0 ? pieces : []) {
@@ -35,7 +37,7 @@ function slicesOf({ slices, pieces, labels, seed }: MeasuringTask, answers: Answ
     .flatMap((one) => one.result())
     .map(({ items, ...slice }): NewPart => {
       const of = { labels, answers: answersAt(answers, items), seed: `${seed} ${JSON.stringify(slice)}` };
-      const metrics = measure(of, ({ label }) => label === null);
+      const metrics = measure(of, ({ label }) => label === null || areOfTargets);
       const measured: MeasuredSlice = { ...slice, rows: items.length, metrics };
       return { kind: 'SLICE', label: null, content: JSON.stringify(measured) };
     });

@@ -148,12 +148,17 @@ test('ranked documents, similarities, and several labels or targets are measured
 
   const pair = await evaluated('pair', {
     target: null,
+    slices: [{ column: 'group', equals: 1 }],
     rows: [
       { a: 1, b: 2, sum: 1, difference: 3 },
       { a: 4, b: 5, sum: 5, difference: 5 },
     ],
   });
   expect([valueIn(pair, 'mae', 'sum'), valueIn(pair, 'mae', 'difference')]).toEqual([0.5, 0.5]);
+  expect(pair.slices[0].metrics.filter(({ name }: Data) => name === 'mae')).toEqual([
+    { name: 'mae', value: 0.5 },
+    { name: 'mae', value: 0.5 },
+  ]);
 });
 
 test('classes with the same label are one class, and a class that does not occur has no curve', async () => {
