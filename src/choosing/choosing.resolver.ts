@@ -67,7 +67,7 @@ export class ChoosingResolver {
   @Cost({ points: POINTS_PER_CHANGE + MAX_BEGUN * POINTS_PER_EVALUATION })
   @Mutation(() => RecommendEvaluationsPayload, {
     nullable: true,
-    description: `Evaluates the first versions that \`Recommendation.missing\` lists, as \`evaluate\` does: at most ${MAX_BEGUN}, so call it again when these have ended. It stops when too many evaluations are waiting. Needs the role evaluator, or models of your account. Problems: InvalidInput, NotFound, Forbidden; of a version, those of \`evaluate\`.`,
+    description: `Evaluates the first versions that \`Recommendation.missing\` lists, as \`evaluate\` does: at most ${MAX_BEGUN}, and those that were not begun before first, so call it again when these have ended. It stops when too many evaluations are waiting. Needs the role evaluator, or models of your account. Problems: InvalidInput, NotFound, Forbidden; of a version, those of \`evaluate\`.`,
   })
   async recommendEvaluations(
     @Arg('input', () => RecommendEvaluationsInput, { description: 'The recommendation.' })

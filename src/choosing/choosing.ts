@@ -131,7 +131,11 @@ export class Choosing {
     if (dataset.rowsSha256 === null) throw new InvalidInputError([WITHOUT_ROWS]);
     const evaluationIds: string[] = [];
     const refused: { versionId: string; error: AppError }[] = [];
-    for (const { version } of missing) {
+    // Those that have failed would otherwise be begun again and again, and the others never.
+    const newFirst = missing.toSorted(
+      (a, b) => Number(a.version.begunId !== null) - Number(b.version.begunId !== null),
+    );
+    for (const { version } of newFirst) {
       const { versionId } = version;
       const error = await this.#evaluate(version, dataset, { reason: wanted.reason ?? null, context, evaluationIds });
       if (error) refused.push({ versionId, error });

@@ -1,5 +1,7 @@
 /** Recommendations and leaderboards, over real HTTP, of versions and datasets of the model store. */
 
+import { fails } from '#src/evaluation/evaluation-run.js';
+import { insertJob } from '#src/evaluation/job.queries.js';
 import { saveLatency } from '#src/serving/latency.queries.js';
 import { environmentOf } from '#src/serving/latency-records.js';
 import { type Data, startTestApp, type TestApp } from '../support/app.js';
@@ -43,8 +45,18 @@ async function evaluateMissing(input: object, client = evaluator): Promise<Data>
   return (await client.send(EVALUATE, { input })).recommendEvaluations;
 }
 
-/** Evaluates all versions of the recommendation that are missing and can be evaluated. */
-async function evaluateAll(input: object): Promise<void> {
+async function addFailed(ref: string, name: string): Promise<void> {
+  const query = `{ version(ref: "${ref}") { id } dataset(name: "${name}") { id rowsSha256 rowCount } }`;
+  const { version, dataset } = await evaluator.send(query);
+  const of = { account: 'somebody', artifact_sha256: '', rows_sha256: dataset.rowsSha256, row_count: dataset.rowCount };
+  const job = { ...of, slices: '[]', provider: 'cpu', runtime: '', version_id: version.id, dataset_id: dataset.id };
+  await app.app.databases.catalogDb.transaction().execute(async (trx) => {
+    await fails(trx, await insertJob(trx, job, Date.now()), 'it does not answer');
+  });
+}
+
+/** Evaluates all versions of the recommendation that are missing and can be evaluated, and returns them in this order. */
+async function evaluateAll(input: object): Promise<string[]> {
   const { evaluations, problem } = await evaluateMissing(input);
   expect(problem).toBeNull();
   for (const { id } of evaluations)
@@ -54,15 +66,19 @@ async function evaluateAll(input: object): Promise<void> {
       });
       return node.jobState === 'SUCCEEDED';
     });
+  return evaluations.map(({ evaluatedVersion }: Data) => evaluatedVersion.ref);
 }
 
 const refs = (entries: Data[]) => entries.map(({ rankedVersion }) => rankedVersion.ref);
 
 test('imported metrics are ranked until the server has evaluated the versions, and ties are marked by paired differences', async () => {
   const imported = await recommend(SPAM);
-  await evaluateAll(SPAM);
+  await addFailed('spam-embeddings', 'spamassassin-test');
+  const begun = await evaluateAll(SPAM);
   const computed = await recommend(SPAM);
 
+  expect(imported.missing.map((one: Data) => one.missingVersion.ref)).toEqual(['spam-embeddings:2', 'spam-filter:2']);
+  expect(begun).toEqual(['spam-filter:2', 'spam-embeddings:2']);
   expect(imported).toMatchObject({ metric: 'accuracy', isComplete: true, rankedCount: 2, missingCount: 2 });
   expect(refs(imported.ranked)).toEqual(['spam-filter:2', 'spam-embeddings:2']);
   expect(imported.ranked[1]).toMatchObject({ evaluation: { origin: 'IMPORTED' }, tiedWithAbove: null });
