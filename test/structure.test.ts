@@ -76,6 +76,7 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
   ],
   evaluation: [
     'errors',
+    'fair-share',
     'without-paths',
     'statistics',
     'plots',

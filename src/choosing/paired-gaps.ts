@@ -3,7 +3,7 @@
  * limits here, what the intervals of their metrics say.
  */
 import { ComputingTimeoutError, InvalidInputError, UploadLimitError } from '../errors.js';
-import type { ComparedEvaluation, Comparisons } from '../evaluation/comparisons.js';
+import type { ComparedEvaluation, Comparisons, WantedComparison } from '../evaluation/comparisons.js';
 import type { Metric } from '../evaluation/evaluation.type.js';
 import type { MetricComparison } from '../evaluation/paired.js';
 import { labelsIn } from '../evaluation/version-comparison.js';
@@ -40,13 +40,14 @@ export async function findGaps(
     const kind = name === 'accuracy' ? 'accuracy' : 'resampled';
     rowsLeft[kind] -= holder.rowCount * members.length;
     if (rowsLeft[kind] < 0) continue;
-    const compared = await comparedWith(comparisons, {
+    const wanted: WantedComparison = {
       holder: holder.evaluation,
       candidates: members.map(({ evaluation }) => evaluation),
       rowsSha256: holder.rowsSha256,
       metrics: [{ name, average, label }],
       kind: 'differences',
-    });
+    };
+    const compared = await comparedWith(comparisons, wanted, context.principal.id);
     // The others would wait, or take too long, too.
     if (compared === null) break;
     for (const [k, { place }] of members.entries())
@@ -73,9 +74,9 @@ async function groupsOf(pairs: readonly Pair[], context: ChoosingContext): Promi
 }
 
 /** Null if it is not possible now. */
-async function comparedWith(comparisons: Comparisons, wanted: Parameters<Comparisons['compare']>[0]) {
+async function comparedWith(comparisons: Comparisons, wanted: WantedComparison, caller: string) {
   try {
-    return await comparisons.compare(wanted, 'question');
+    return await comparisons.compare(wanted, { purpose: 'question', caller });
   } catch (error) {
     if (error instanceof UploadLimitError || error instanceof ComputingTimeoutError) return null;
     throw error;

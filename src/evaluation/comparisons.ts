@@ -5,6 +5,7 @@
 import { createHash } from 'node:crypto';
 import { SYSTEM } from '../access/principal.js';
 import { UploadLimitError } from '../errors.js';
+import { fitsShare, Shares } from '../fair-share.js';
 import type { BlobFolder } from '../storage/blobs.js';
 import type { CatalogDatabase } from '../storage/database.js';
 import type { ComparedAnswers, ComparingTask } from './comparing-thread.js';
@@ -31,6 +32,13 @@ export interface WantedComparison {
 
 export type Purpose = 'change' | 'question';
 
+/** Why something is compared, and for whom: an account, or a model whose alias is to be moved. */
+export interface ComparedFor {
+  readonly purpose: Purpose;
+  readonly caller: string;
+}
+
+/** `maxWaiting`: of one caller, as many as are left for all others. */
 const LIMITS = {
   change: { maxMs: 120_000, maxWaiting: 100 },
   question: { maxMs: 30_000, maxWaiting: 20 },
@@ -50,8 +58,8 @@ export class Comparisons {
   /** The one that was used last is the last. */
   readonly #remembered = new Map<string, readonly ComparedAnswers[]>();
   readonly #lanes = {
-    change: { waiting: 0, last: Promise.resolve() as Promise<unknown> },
-    question: { waiting: 0, last: Promise.resolve() as Promise<unknown> },
+    change: { waiting: new Shares(), last: Promise.resolve() as Promise<unknown> },
+    question: { waiting: new Shares(), last: Promise.resolve() as Promise<unknown> },
   };
 
   constructor(parts: ComparisonParts) {
@@ -63,14 +71,15 @@ export class Comparisons {
    *
    * @throws UploadLimitError, ComputingTimeoutError
    */
-  async compare(wanted: WantedComparison, purpose: Purpose): Promise<readonly ComparedAnswers[]> {
+  async compare(wanted: WantedComparison, { purpose, caller }: ComparedFor): Promise<readonly ComparedAnswers[]> {
     const key = JSON.stringify(wanted);
     const known = this.#known(key);
     if (known) return known;
     const lane = this.#lanes[purpose];
-    if (lane.waiting >= LIMITS[purpose].maxWaiting)
-      throw new UploadLimitError('Too many comparisons are waiting.', lane.waiting);
-    lane.waiting++;
+    const { waiting } = lane;
+    if (!fitsShare(1, waiting.total, waiting.of(caller), LIMITS[purpose].maxWaiting))
+      throw new UploadLimitError('Too many comparisons are waiting.', waiting.total);
+    waiting.add(caller, 1);
     const compared = lane.last.then(() => this.#known(key) ?? this.#compute(wanted, LIMITS[purpose].maxMs));
     lane.last = compared.catch(() => {});
     try {
@@ -78,7 +87,7 @@ export class Comparisons {
       this.#remember(key, found);
       return found;
     } finally {
-      lane.waiting--;
+      waiting.giveBack(caller, 1);
     }
   }
 

@@ -98,7 +98,9 @@ export class GateResolver {
     const aliases = await context.catalogLoaders.aliasesOfModel.load(modelId);
     const holder = aliases.find(({ name }) => name === alias);
     if (!holder || !(await context.catalogLoaders.dataset.load(datasetId))) return null;
-    return verdictType(await this.gates.verdictOf({ modelId, alias, versionId: holder.versionId }));
+    return verdictType(
+      await this.gates.verdictOf({ modelId, alias, versionId: holder.versionId }, context.principal.id),
+    );
   }
 }
 
@@ -156,11 +158,11 @@ export class VersionGateResolver {
   async gate(
     @Root() { id, modelId }: Version,
     @Arg('alias', () => String, { description: 'Name of the alias.' }) alias: string,
-    @Ctx() { catalogLoaders, evaluationLoaders }: EvaluationContext,
+    @Ctx() { principal, catalogLoaders, evaluationLoaders }: EvaluationContext,
   ): Promise<GateVerdict | null> {
     const gate = (await evaluationLoaders.gates.load(modelId)).find((one) => one.alias === alias);
     if (!gate || !(await catalogLoaders.dataset.load(gate.datasetId))) return null;
-    return verdictType(await this.gates.verdictOf({ modelId, alias, versionId: id }));
+    return verdictType(await this.gates.verdictOf({ modelId, alias, versionId: id }, principal.id));
   }
 }
 

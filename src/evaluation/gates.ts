@@ -8,7 +8,7 @@ import { AppError, type GateReason, UploadLimitError } from '../errors.js';
 import { environmentOf } from '../serving/latency-records.js';
 import type { CatalogDatabase } from '../storage/database.js';
 import { findNewestEvaluations, type NewestEvaluation } from './comparison.queries.js';
-import type { ComparedEvaluation, Comparisons, Purpose } from './comparisons.js';
+import type { ComparedEvaluation, ComparedFor, Comparisons } from './comparisons.js';
 import { findEvaluationsOnTrainingData, findMetrics, toMetric } from './evaluation.queries.js';
 import { findGates, type StoredGate } from './gate.queries.js';
 import { checkCondition, type GateCheck } from './gate-verdict.js';
@@ -63,16 +63,16 @@ export class Gates {
     return {
       key: JSON.stringify([datasetId, rowsSha256, conditions, candidate, holder]),
       rowsSha256,
-      judge: () => this.#judge(found, 'change'),
+      judge: () => this.#judge(found, { purpose: 'change', caller: move.modelId }),
     };
   };
 
   /** Of a version, compared with the present one unless it is that itself; null if the alias has no gate. */
-  async verdictOf(move: GatedMove): Promise<GateVerdict | null> {
+  async verdictOf(move: GatedMove, caller: string): Promise<GateVerdict | null> {
     const found = await this.#situationOf(this.#parts.db, move);
     if (found === null) return null;
     const isHolder = found.holder?.versionId === move.versionId;
-    return this.#judge(isHolder ? { ...found, holder: null } : found, 'question');
+    return this.#judge(isHolder ? { ...found, holder: null } : found, { purpose: 'question', caller });
   }
 
   async #situationOf(db: CatalogDatabase, { modelId, alias, versionId }: GatedMove): Promise<Situation | null> {
@@ -107,7 +107,7 @@ export class Gates {
     return { versionId, evaluation, refusal: trained.has(same.id) ? 'ON_TRAINING_DATA' : null };
   }
 
-  async #judge(situation: Situation, purpose: Purpose): Promise<GateVerdict> {
+  async #judge(situation: Situation, comparedFor: ComparedFor): Promise<GateVerdict> {
     const { gate, candidate, holder } = situation;
     const ids = { evaluationId: candidate.evaluation?.id ?? null, holderId: holder?.versionId ?? null };
     const refs = await this.#refsOf(situation);
@@ -115,7 +115,7 @@ export class Gates {
     if (candidate.refusal !== null || candidate.evaluation === null)
       return { isPassed: false, reasons, checks: [], ...ids };
     const metrics = (await findMetrics(this.#parts.db, SYSTEM, [candidate.evaluation.id])).map(toMetric);
-    const compared = await this.#gains(situation, purpose);
+    const compared = await this.#gains(situation, comparedFor);
     if (compared.problem !== null)
       reasons.push({
         code: 'NOT_COMPARED',
@@ -135,7 +135,7 @@ export class Gates {
   /** Of the candidate over the present version, in the metrics with a margin; null if it is not compared. */
   async #gains(
     { gate, candidate, holder }: Situation,
-    purpose: Purpose,
+    comparedFor: ComparedFor,
   ): Promise<{ readonly gains: readonly MetricGain[] | null; readonly problem: string | null }> {
     const metrics = gate.conditions
       .filter(({ margin }) => margin !== null)
@@ -145,7 +145,7 @@ export class Gates {
       const [held, other] = [await this.#evaluated(gate, holder), await this.#evaluated(gate, candidate)];
       if (!held || !other) return { gains: null, problem: 'the dataset or a version was just deleted' };
       const wanted = { holder: held, candidates: [other], rowsSha256: gate.rowsSha256, metrics };
-      const [compared] = await this.#parts.comparisons.compare({ ...wanted, kind: 'gains' }, purpose);
+      const [compared] = await this.#parts.comparisons.compare({ ...wanted, kind: 'gains' }, comparedFor);
       const problem = compared?.problem ?? null;
       return { gains: problem === null ? (compared?.gains ?? null) : null, problem };
     } catch (error) {

@@ -88,7 +88,10 @@ export async function compareVersions(
   const known = (await findMetrics(db, principal, [holder.id])).map(toKey);
   const wanted = { holder, candidates: others, rowsSha256: dataset.rows_sha256, kind: 'differences' as const };
   const chosen = metrics === null ? known.slice(0, 1) : checkMetrics(metrics, known);
-  const compared = await comparisons.compare({ ...wanted, metrics: chosen }, 'question');
+  const compared = await comparisons.compare(
+    { ...wanted, metrics: chosen },
+    { purpose: 'question', caller: principal.id },
+  );
   const adjusted = holm(compared.flatMap(({ differences }) => differences.map(({ pValue }) => pValue))).values();
   const differences = others.map(({ versionId, id }, i): VersionDifference => {
     const { differences: found = [], problem = null, rows = 0, leftOut = 0 } = compared[i] ?? {};

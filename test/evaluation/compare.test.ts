@@ -1,5 +1,7 @@
 /** Versions that were evaluated on the same rows, compared with each other. */
+import { Comparisons } from '#src/evaluation/comparisons.js';
 import { compareProportions, holm } from '#src/statistics/comparison.js';
+import { BlobFolder } from '#src/storage/blobs.js';
 import { type Data, startTestApp, type TestApp } from '../support/app.js';
 import type { TestStore } from '../support/model-store.js';
 import { PublishingClient } from '../support/publishing-client.js';
@@ -162,4 +164,22 @@ test('what cannot be compared is refused', async () => {
   expect(await problems(two, 'classes', [{ name: 'accuracy' }, { name: 'f1' }])).toMatchObject([
     { path: ['metrics', '1'], code: 'UNKNOWN_NAME', expected: expect.stringContaining('f1 (macro)'), received: 'f1' },
   ]);
+});
+
+test('one caller cannot take all places of those who ask', async () => {
+  const { catalogDb: db } = app.app.databases;
+  const blobs = new BlobFolder('never opened');
+  const comparisons = new Comparisons({ db, blobs, signal: AbortSignal.abort(new Error('it stops')) });
+  const compare = (caller: string, id: string) => {
+    const holder = { id, artifactSha256: '', labels: null };
+    const wanted = { holder, candidates: [], rowsSha256: '', metrics: [], kind: 'differences' as const };
+    return comparisons.compare(wanted, { purpose: 'question', caller }).catch(({ message }: Error) => message);
+  };
+  const mine = Array.from({ length: 15 }, (_, i) => compare('me', `${i}`));
+  const others = await compare('others', '0');
+
+  expect(others).toBe('it stops');
+  const counts = Map.groupBy(await Promise.all(mine), (message) => message);
+  expect(counts.get('it stops')).toHaveLength(10);
+  expect([...counts.keys()]).toHaveLength(2);
 });
