@@ -5,7 +5,7 @@ import { enumOf } from '../graphql/enum.type.js';
 import { Problem } from '../graphql/problem.type.js';
 import { FloatList, JSONValue, SafeInt, VersionRef } from '../graphql/scalars.js';
 import { Evaluation, Metric } from './evaluation.type.js';
-import { MAX_SLICES, MAX_VALUES } from './slices.js';
+import { MAX_SLICED_SCORES, MAX_SLICES, MAX_VALUES } from './slices.js';
 
 /** Of all metrics of a slice that cover all classes. */
 const METRICS_OF_SLICE = 16;
@@ -47,7 +47,10 @@ export class EvaluateInput {
   @Field({ description: 'Name of the dataset, whose rows must be stored here.' })
   dataset!: string;
 
-  @Field(() => [SliceInput], { nullable: true, description: `Slices, at most ${MAX_SLICES}. Default: none.` })
+  @Field(() => [SliceInput], {
+    nullable: true,
+    description: `Slices, at most ${MAX_SLICES}, and at most ${MAX_SLICED_SCORES.toLocaleString('en')} divided by rows × classes of the dataset. Default: none.`,
+  })
   slices?: SliceInput[] | null;
 
   @Field(() => String, { nullable: true, description: REASON })

@@ -111,7 +111,7 @@ export class Evaluator {
           `${row_count * labels.length} scores`,
         ),
       ]);
-    const slices = checkSlices(wanted.slices ?? [], columns);
+    const slices = checkSlices(wanted.slices ?? [], columns, row_count * Math.max(1, labels.length));
     const { provider, runtime } = environmentOf(engine.provider);
     const job = {
       version_id: version.id,

@@ -48,7 +48,7 @@ export interface ToMeasure {
 
 /** More classes have no curves. */
 const MAX_CURVE_CLASSES = 20;
-const MAX_RESAMPLED = 4_000_000_000;
+export const MAX_RESAMPLED = 4_000_000_000;
 const MIN_RESAMPLES = 200;
 
 /** `isWanted`: by default all metrics. */

@@ -3,7 +3,7 @@ import { readFileSync } from 'node:fs';
 import { parentPort, workerData } from 'node:worker_threads';
 import { type Answers, decodeAnswers, joinedAnswers } from './answers-file.js';
 import { BY_TARGET } from './evaluated-items.js';
-import { type MeasuredMetric, measure, type NewPart, partsOf } from './measure.js';
+import { MAX_RESAMPLED, type MeasuredMetric, measure, type NewPart, partsOf } from './measure.js';
 import type { Row } from './plan.js';
 import { answersAt, type MeasuredSlice, type Slice, SliceMembers } from './slices.js';
 
@@ -36,7 +36,8 @@ function slicesOf({ slices, pieces, labels, seed }: MeasuringTask, answers: Answ
   return members
     .flatMap((one) => one.result())
     .map(({ items, ...slice }): NewPart => {
-      const of = { labels, answers: answersAt(answers, items), seed: `${seed} ${JSON.stringify(slice)}` };
+      const own = { answers: answersAt(answers, items), seed: `${seed} ${JSON.stringify(slice)}` };
+      const of = { labels, ...own, maxResampled: MAX_RESAMPLED / slices.length };
       const metrics = measure(of, ({ label }) => label === null || areOfTargets);
       const measured: MeasuredSlice = { ...slice, rows: items.length, metrics };
       return { kind: 'SLICE', label: null, content: JSON.stringify(measured) };

@@ -33,6 +33,8 @@ export interface MeasuredSlice {
 }
 
 export const MAX_SLICES = 20;
+/** Rows × classes × slices: their intervals take a few minutes. */
+export const MAX_SLICED_SCORES = 20_000_000;
 /** Of a column of which each value is a slice, those that most rows have. */
 export const MAX_VALUES = 50;
 /** More different values are not counted. */
@@ -41,16 +43,25 @@ const MAX_TEXT_CHARACTERS = 200;
 const WITH_VALUES = ['CATEGORY', 'BOOLEAN', 'INTEGER'];
 const WITH_NUMBERS = ['NUMBER', 'INTEGER'];
 
-/** @throws InvalidInputError that names every slice that cannot be measured */
-export function checkSlices(wanted: readonly WantedSlice[], columns: PlannedDataset['columns']): Slice[] {
+/**
+ * `scores`: rows × classes of the dataset.
+ *
+ * @throws InvalidInputError that names every slice that cannot be measured
+ */
+export function checkSlices(
+  wanted: readonly WantedSlice[],
+  columns: PlannedDataset['columns'],
+  scores: number,
+): Slice[] {
   const problems: InputProblem[] = [];
-  if (wanted.length > MAX_SLICES)
+  const most = Math.min(MAX_SLICES, Math.floor(MAX_SLICED_SCORES / Math.max(1, scores)));
+  if (wanted.length > most)
     throw new InvalidInputError([
       {
         path: ['input', 'slices'],
         code: 'TOO_LARGE',
-        message: 'there are too many slices',
-        expected: `at most ${MAX_SLICES}`,
+        message: 'there are too many slices, for so many rows and classes',
+        expected: `at most ${most}`,
         received: String(wanted.length),
       },
     ]);

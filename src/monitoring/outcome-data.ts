@@ -4,7 +4,10 @@ import { type OutcomeContents, unpackScores } from '../prediction/sealed-outcome
 import type { Comparable } from './comparable.js';
 
 export class OutcomeData {
+  /** Each once. */
   readonly #labels: readonly string[] | null;
+  /** Of each score, the index of its label: a version may have a label more than once. */
+  readonly #classOf: readonly number[];
   readonly #indexOf: ReadonlyMap<string, number>;
   readonly #truth: number[] = [];
   readonly #predicted: number[] = [];
@@ -12,8 +15,9 @@ export class OutcomeData {
   #scores: Float64Array[] | null;
 
   constructor({ labels }: Comparable) {
-    this.#labels = labels;
-    this.#indexOf = new Map((labels ?? []).map((label, i) => [label, i]));
+    this.#labels = labels && [...new Set(labels)];
+    this.#indexOf = new Map((this.#labels ?? []).map((label, i) => [label, i]));
+    this.#classOf = (labels ?? []).map((label) => this.#indexOf.get(label) as number);
     this.#scores = labels ? [] : null;
   }
 
@@ -25,10 +29,16 @@ export class OutcomeData {
     const [is, said] = [this.#numberOf(truth), this.#numberOf(predicted)];
     if (is === undefined || said === undefined) return;
     const unpacked = this.#scores && scores !== null ? unpackScores(scores) : null;
-    if (unpacked?.length === this.#labels?.length && unpacked) this.#scores?.push(unpacked);
+    if (unpacked?.length === this.#classOf.length) this.#scores?.push(this.#ofLabels(unpacked));
     else this.#scores = null;
     this.#truth.push(is);
     this.#predicted.push(said);
+  }
+
+  #ofLabels(scores: Float64Array): Float64Array {
+    const sums = new Float64Array(this.#indexOf.size);
+    for (const [i, k] of this.#classOf.entries()) sums[k] = (sums[k] as number) + (scores[i] as number);
+    return sums;
   }
 
   /** The index of a label, or the number itself. */

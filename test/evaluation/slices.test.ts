@@ -1,0 +1,20 @@
+import { InvalidInputError } from '#src/errors.js';
+import { checkSlices } from '#src/evaluation/slices.js';
+
+const COLUMNS = [{ name: 'island', type: 'CATEGORY', categories: [] as string[] }] as const;
+
+test.each([
+  [100, 20],
+  [10_000_000, 2],
+])('of a dataset with %i scores, at most %i slices are measured', (scores, most) => {
+  const slices = Array.from({ length: most }, () => ({ column: 'island' }));
+  const tooMany = () => checkSlices([...slices, { column: 'island' }], COLUMNS, scores);
+
+  expect(checkSlices(slices, COLUMNS, scores)).toHaveLength(most);
+  expect(tooMany).toThrow(InvalidInputError);
+  expect(tooMany).toThrow(
+    expect.objectContaining({
+      problems: [expect.objectContaining({ path: ['input', 'slices'], expected: `at most ${most}` })],
+    }),
+  );
+});
