@@ -4,9 +4,9 @@ import { kill } from './kill.ts';
 const SEED = 20_261_123;
 
 test.each([
-  ['server', 3],
-  ['worker', 8],
-  ['writer', 4],
+  ['server', 2],
+  ['worker', 4],
+  ['writer', 2],
 ] as const)(
   'every acknowledged prediction is stored exactly once after the %s was killed %i times',
   async (victim, kills) => {

@@ -22,11 +22,11 @@ test('no request fails while a worker is killed every second', async () => {
 });
 
 test('if one input of a batch crashes a worker process, it alone fails and is named', async () => {
-  expect(await poison(4)).toMatchObject({ batches: 4, othersFailed: 0, poisonNotNamed: 0 });
+  expect(await poison(2)).toMatchObject({ batches: 2, othersFailed: 0, poisonNotNamed: 0 });
 });
 
 test('loading, unloading and killing leave no file descriptor and no process behind', async () => {
-  const { loads, kills } = await leaks(4);
+  const { loads, kills } = await leaks(2);
 
   expect(loads).toMatchObject({ leaked: { fileDescriptors: 0, processes: 0, opened: [] } });
   expect(kills).toMatchObject({ leaked: { fileDescriptors: 0, processes: 0, opened: [] } });

@@ -26,7 +26,7 @@ afterEach(() => {
   jest.useRealTimers();
 });
 
-const RUNS = Number(process.env['SIMULATED_SCHEDULES'] ?? 300);
+const RUNS = Number(process.env['SIMULATED_SCHEDULES'] ?? 150);
 /** Each round runs 528 batches: every position in every batch size from 1 to 32. */
 const POISON_ROUNDS = Number(process.env['POISON_ROUNDS'] ?? 1);
 

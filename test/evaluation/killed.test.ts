@@ -59,7 +59,6 @@ test('an evaluation survives kills of the server', async () => {
   let id = '';
   for (const [point, nth] of [
     ['evaluation.answered', 2],
-    ['evaluation.answered', 1],
     ['evaluation.measured', 1],
   ] as const) {
     await armFault(point, 'SIGKILL', nth);

@@ -214,8 +214,8 @@ test('a database that is full while a model is imported keeps no other model fro
   await writeManyFolders(server.store.folder, 1);
   await server.start();
   await writeManyFolders(server.store.folder, 3);
-  // The first writes are those of opening the databases.
-  await armFault('sqlite.write.query', 'SQLITE_FULL', 12);
+  // The first statements are those of opening the databases.
+  await armFault('sqlite.write.query', 'SQLITE_FULL', 17);
 
   await server.start();
   const full = Object.values(await states()).flat();
