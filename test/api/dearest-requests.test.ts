@@ -2,14 +2,13 @@
  * Requests that repeat one dear part as often as the limits allow. What they return, read and run is counted; the cost
  * audit in `test/endurance` measures the time and memory of many more.
  */
-import { pino } from 'pino';
 import { LIMITS } from '#src/api/limits.js';
 import { type Data, startTestApp, type TestApp } from '../support/app.js';
 import { pixelBomb } from '../support/images.ts';
 import type { TestStore } from '../support/model-store.ts';
 import { encodeModel, identity } from '../support/onnx.ts';
+import { sweptLog } from '../support/swept-log.ts';
 import { createTasksStore } from '../support/tasks-table.js';
-import { until } from '../support/until.js';
 
 let app: TestApp;
 let store: TestStore;
@@ -17,11 +16,9 @@ beforeAll(async () => {
   store = await createTasksStore();
   const eight = ['N', 'A', 'B', 'C', 'D', 'E', 'F', 'G'];
   await store.write('eight-dimensions', { '1/model.onnx': encodeModel(identity('x', 'FP32', eight)) });
-  const lines: string[] = [];
-  const log = pino({ level: 'debug' }, { write: (line: string) => lines.push(line) });
+  const { log, swept } = sweptLog();
   app = await startTestApp({ modelStore: store.folder, log });
-  // Statements of the background would be counted.
-  await until('the sweeper has run', () => lines.some((line) => line.includes('the sweeper has run')));
+  await swept;
   // Fills the caches of names, which would otherwise add statements.
   await app.query('{ models(first: 100) { nodes { id } } }');
   for (const [model, input] of WARM) await app.query(PREDICT, { input: { model, input } });

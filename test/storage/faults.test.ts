@@ -7,13 +7,16 @@ import path from 'node:path';
 import { openDatabases } from '#src/storage/database.js';
 import { type Data, startTestApp, type TestApp } from '../support/app.js';
 import { armFault, disarmFault, failNthCalls } from '../support/faults.js';
+import { sweptLog } from '../support/swept-log.ts';
 
 const PREDICT = `mutation ($input: PredictInput!) { predict(input: $input) {
   prediction { id input } replayed problem { code retryable message } } }`;
 
 let app: TestApp;
 beforeAll(async () => {
-  app = await startTestApp();
+  const { log, swept } = sweptLog();
+  app = await startTestApp({ log });
+  await swept;
 });
 afterAll(() => app.stop());
 afterEach(() => disarmFault());
