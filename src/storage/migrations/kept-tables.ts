@@ -84,6 +84,9 @@ export async function keepModelScores(db: Kysely<unknown>): Promise<void> {
     replaceScores(`model.id = ${modelId}`, `best.dataset_id = ${datasetId}`);
   const ofEvaluation = (evaluation: Row) => ofDataset(modelOf(evaluation), `${evaluation}.dataset_id`);
   const ofMetric = `(select dataset_id from evaluation where id = new.evaluation_id)`;
+  // Only the first average of a metric counts.
+  const isFirst = `new.label is null and not exists (select 1 from metric where evaluation_id = new.evaluation_id
+    and name = new.name and label is null and ordinal < new.ordinal)`;
   const modelOfMetric = `(select model_id from version where id = (select version_id from evaluation where id = new.evaluation_id))`;
   await run(db, [
     `create table model_score (search_id integer not null, name text not null, dataset_id text not null,
@@ -95,7 +98,7 @@ export async function keepModelScores(db: Kysely<unknown>): Promise<void> {
       begin delete from model_score where search_id = old.search_id; ${ofModel('new.id')} end`,
     `create trigger model_score_delete before delete on model
       begin delete from model_score where search_id = old.search_id; end`,
-    `create trigger model_score_metric after insert on metric when new.label is null
+    `create trigger model_score_metric after insert on metric when ${isFirst}
       begin ${ofDataset(modelOfMetric, ofMetric)} end`,
     `create trigger model_score_evaluation after insert on evaluation when new.job_state = 'SUCCEEDED'
       begin ${ofEvaluation('new')} end`,
