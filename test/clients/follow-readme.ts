@@ -101,6 +101,6 @@ try {
   console.log(`${seconds.toFixed(0)} s from the clone to the first prediction in a React page`);
   process.exitCode = seconds <= MAX_SECONDS ? 0 : 1;
 } finally {
-  for (const child of running) if (child.exitCode === null) stop(child);
+  for (const child of running) if (child.exitCode === null && child.signalCode === null) stop(child);
   await rm(folder, { recursive: true, force: true });
 }
