@@ -16,6 +16,7 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
   'fair-share': [],
   'linked-list': [],
   'json-scan': [],
+  'recorded-work': [],
   production: [],
   statistics: [],
   plots: ['fair-share'],
@@ -65,6 +66,7 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
     'errors',
     'without-paths',
     'fair-share',
+    'recorded-work',
     'signing',
     'access',
     'graphql',
@@ -77,6 +79,7 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
   evaluation: [
     'errors',
     'fair-share',
+    'recorded-work',
     'without-paths',
     'statistics',
     'plots',

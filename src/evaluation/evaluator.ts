@@ -9,6 +9,7 @@ import { checkReason } from '../access/reason.js';
 import type { Model } from '../catalog/model.type.js';
 import type { Version } from '../catalog/version.type.js';
 import { ForbiddenError, type InputProblem, InvalidInputError, NotFoundError, UploadLimitError } from '../errors.js';
+import { RecordedWork } from '../recorded-work.js';
 import { environmentOf } from '../serving/latency-records.js';
 import { type EvaluationRun, type EvaluatorParts, fails, runEvaluation } from './evaluation-run.js';
 import {
@@ -32,8 +33,6 @@ const MAX_WAITING = { ofAccount: 10, ofAll: 200 };
 const MAX_KEPT = { ofAccount: 10_000, withoutResult: 100 };
 /** One that ends the server, or fails for another reason than its rows, this often without any progress has failed. */
 const MAX_ATTEMPTS = 3;
-/** Until what failed for a reason outside of the evaluation, such as a full disk, is tried again. */
-const RETRY_MS = 30_000;
 /** Rows × classes, which are in memory together when the metrics are computed: 80 MB. */
 const MAX_SCORES = 10_000_000;
 /** Answers that are no class and no number, such as objects of images. */
@@ -48,31 +47,28 @@ export interface WantedEvaluation {
 
 export class Evaluator {
   readonly #parts: EvaluatorParts;
-  #running: Promise<void> | null = null;
+  readonly #work: RecordedWork<Job>;
   #current: EvaluationRun | null = null;
-  #isStarted = false;
-  /** Whether one was recorded since the last one was looked for. */
-  #hasMore = false;
-  /** Whose turn was last. */
-  #lastAccount = '';
-  #timer: NodeJS.Timeout | null = null;
 
   constructor(parts: EvaluatorParts) {
     this.#parts = parts;
+    this.#work = new RecordedWork({
+      findNext: (lastAccount) => findNextJob(parts.db, lastAccount),
+      run: (job) => this.#run(job),
+      report: (error) => parts.log.error({ err: error }, 'an evaluation could not go on; it is tried again'),
+    });
   }
 
   /** Begins with what was recorded before, once the model store has been imported. */
   start(): void {
-    this.#isStarted = true;
-    this.#goOn();
+    this.#work.start();
   }
 
   /** What is running goes on at the next start. */
   async stop(): Promise<void> {
-    this.#isStarted = false;
-    if (this.#timer) clearTimeout(this.#timer);
+    const stopped = this.#work.stop();
     this.#current?.stop.abort(new Error('the server stops'));
-    await this.#running;
+    await stopped;
   }
 
   /**
@@ -134,7 +130,7 @@ export class Evaluator {
       await appendAudit(trx, principal, { action: 'evaluate', target: version.ref, reason, before: null, after });
       return { id, isNew: true };
     });
-    this.#goOn();
+    this.#work.goOn();
     return result;
   }
 
@@ -167,40 +163,14 @@ export class Evaluator {
     return (this.#current.answeredRows * 1_000) / (performance.now() - this.#current.startedAt);
   }
 
-  #goOn(): void {
-    this.#hasMore = true;
-    if (!this.#isStarted || this.#running) return;
-    this.#running = this.#runAll()
-      .catch((error) => this.#retryLater(error))
-      .finally(() => {
-        this.#running = null;
-      });
-  }
-
-  #retryLater(error: unknown): void {
-    if (!this.#isStarted) return;
-    this.#parts.log.error({ err: error }, 'an evaluation could not go on; it is tried again');
-    this.#timer = setTimeout(() => this.#goOn(), RETRY_MS).unref();
-  }
-
-  async #runAll(): Promise<void> {
-    const { db } = this.#parts;
-    for (;;) {
-      this.#hasMore = false;
-      const next = this.#isStarted ? await findNextJob(db, this.#lastAccount) : undefined;
-      if (!next && this.#isStarted && this.#hasMore) continue;
-      if (!next) return;
-      this.#lastAccount = next.account;
-      if (next.attempts >= MAX_ATTEMPTS) {
-        const reason = `the server ended, or failed, ${MAX_ATTEMPTS} times at the same rows or metrics`;
-        await db.transaction().execute((trx) => fails(trx, next.evaluation_id, next.problem ?? reason));
-      } else await this.#run(next);
-    }
-  }
-
   async #run(job: Job): Promise<void> {
     const { db, log } = this.#parts;
     const id = job.evaluation_id;
+    if (job.attempts >= MAX_ATTEMPTS) {
+      const reason = `the server ended, or failed, ${MAX_ATTEMPTS} times at the same rows or metrics`;
+      await db.transaction().execute((trx) => fails(trx, id, job.problem ?? reason));
+      return;
+    }
     const isOpen = await db.transaction().execute(async (trx) => {
       const state = (await findJob(trx, id))?.job_state;
       if (state !== 'QUEUED' && state !== 'RUNNING') return false;
@@ -211,13 +181,14 @@ export class Evaluator {
     if (!isOpen) return;
     this.#current = { id, stop: new AbortController(), startedAt: performance.now(), answeredRows: 0 };
     const { signal } = this.#current.stop;
-    if (!this.#isStarted) this.#current.stop.abort(new Error('the server stops'));
+    if (!this.#work.isStarted) this.#current.stop.abort(new Error('the server stops'));
     try {
       await runEvaluation(this.#parts, job, this.#current);
       log.info({ evaluation: id }, 'an evaluation has ended');
     } catch (error) {
       // The attempt was not its own.
-      if (!this.#isStarted) await db.transaction().execute((trx) => updateJob(trx, id, { attempts: job.attempts }));
+      if (!this.#work.isStarted)
+        await db.transaction().execute((trx) => updateJob(trx, id, { attempts: job.attempts }));
       if (!signal.aborted) throw error;
     } finally {
       this.#current = null;

@@ -20,6 +20,7 @@ import {
 } from '../errors.js';
 import { ImportStoppedError } from '../importing/import-errors.js';
 import { MAX_YAML_BYTES } from '../importing/store-file.js';
+import { RecordedWork } from '../recorded-work.js';
 import { newId } from '../storage/ids.js';
 import type { PublicationTable, UploadTable } from '../storage/migrations/publishing.table.js';
 import { withoutPaths } from '../without-paths.js';
@@ -43,8 +44,6 @@ const MAX_KEPT = 1_000;
 const MAX_ALIASES = 10;
 /** One that ends the server, or whose processes are killed again and again, is refused. */
 const MAX_ATTEMPTS = 3;
-/** Until what failed for a reason outside of the files, such as a full disk, is tried again. */
-const RETRY_MS = 30_000;
 
 export interface WantedPublication {
   readonly model: string;
@@ -56,29 +55,28 @@ export interface WantedPublication {
 
 export class Publisher {
   readonly #parts: PublisherParts;
-  #running: Promise<void> | null = null;
-  #isStarted = false;
-  /** Whether one was recorded since the last one was looked for. */
-  #hasMore = false;
-  /** Whose turn was last. */
-  #lastAccount = '';
-  #timer: NodeJS.Timeout | null = null;
+  readonly #work: RecordedWork<PublicationTable>;
 
   constructor(parts: PublisherParts) {
     this.#parts = parts;
+    this.#work = new RecordedWork({
+      findNext: (lastAccount) => findNextPublication(parts.db, lastAccount),
+      run: (publication) => this.#run(publication),
+      report: (error) => {
+        if (parts.signal.aborted) return;
+        parts.log.error({ err: error }, 'a publication could not go on; it is tried again');
+      },
+    });
   }
 
   /** Begins with what was recorded before, once the model store has been imported. */
   async start(): Promise<void> {
     await rm(this.#parts.folder, { recursive: true, force: true });
-    this.#isStarted = true;
-    this.#goOn();
+    this.#work.start();
   }
 
-  async stop(): Promise<void> {
-    this.#isStarted = false;
-    if (this.#timer) clearTimeout(this.#timer);
-    await this.#running;
+  stop(): Promise<void> {
+    return this.#work.stop();
   }
 
   /** Records a publication. @throws InvalidInputError, NotFoundError, ForbiddenError, UploadLimitError, StorageFullError */
@@ -130,7 +128,7 @@ export class Publisher {
       const after = { publication: publication.id, files: digests, ...(signedBy !== null && { signedBy }) };
       await appendAudit(trx, principal, { action: 'publish', target: model.name, reason, before: null, after });
     });
-    this.#goOn();
+    this.#work.goOn();
     return publication;
   }
 
@@ -150,49 +148,20 @@ export class Publisher {
     return found;
   }
 
-  #goOn(): void {
-    this.#hasMore = true;
-    if (!this.#isStarted || this.#running) return;
-    this.#running = this.#runAll()
-      .catch((error) => this.#retryLater(error))
-      .finally(() => {
-        this.#running = null;
-      });
-  }
-
-  #retryLater(error: unknown): void {
-    if (!this.#isStarted || this.#parts.signal.aborted) return;
-    this.#parts.log.error({ err: error }, 'a publication could not go on; it is tried again');
-    this.#timer = setTimeout(() => this.#goOn(), RETRY_MS).unref();
-  }
-
-  async #runAll(): Promise<void> {
-    const { db } = this.#parts;
-    for (;;) {
-      this.#hasMore = false;
-      const next = this.#isStarted ? await findNextPublication(db, this.#lastAccount) : undefined;
-      if (!next && this.#isStarted && this.#hasMore) continue;
-      if (!next) return;
-      this.#lastAccount = next.account;
-      if (next.attempts >= MAX_ATTEMPTS) {
-        const refusal = `the server ended, or failed, ${MAX_ATTEMPTS} times while it was being published: publish it again`;
-        await setPublication(db, next.id, { stage: 'REFUSED', refusal });
-        continue;
-      }
-      await setPublication(db, next.id, { stage: 'RECEIVED', attempts: next.attempts + 1 });
-      await this.#run(next);
-    }
-  }
-
   async #run(publication: PublicationTable): Promise<void> {
     const { db, log, catalog } = this.#parts;
-    const { id } = publication;
+    const { id, attempts } = publication;
+    if (attempts >= MAX_ATTEMPTS) {
+      const refusal = `the server ended, or failed, ${MAX_ATTEMPTS} times while it was being published: publish it again`;
+      await setPublication(db, id, { stage: 'REFUSED', refusal });
+      return;
+    }
+    await setPublication(db, id, { stage: 'RECEIVED', attempts: attempts + 1 });
     try {
       await publishFolder(this.#parts, publication);
       log.info({ publication: id }, 'a version was published');
     } catch (error) {
-      if (error instanceof ImportStoppedError || this.#parts.signal.aborted)
-        await setPublication(db, id, { attempts: publication.attempts });
+      if (error instanceof ImportStoppedError || this.#parts.signal.aborted) await setPublication(db, id, { attempts });
       if (!(error instanceof ManifestError) || error instanceof RetriedImportError) throw error;
       await setPublication(db, id, { stage: 'REFUSED', refusal: withoutPaths(error.message) });
       log.info({ publication: id, reason: error.message }, 'a publication was refused');
