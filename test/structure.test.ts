@@ -17,6 +17,7 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
   'linked-list': [],
   'json-scan': [],
   'recorded-work': [],
+  'compute-in-thread': [],
   production: [],
   statistics: [],
   plots: ['fair-share'],
@@ -31,7 +32,7 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
   config: ['errors', 'loopback', 'engine'],
   worker: ['process-memory', 'linked-list', 'engine', 'tasks', 'onnx'],
   catalog: ['errors', 'without-paths', 'access', 'graphql', 'storage', 'tasks'],
-  datasets: ['errors', 'access', 'graphql', 'storage', 'tasks', 'catalog'],
+  datasets: ['errors', 'compute-in-thread', 'access', 'graphql', 'storage', 'tasks', 'catalog'],
   importing: [
     'errors',
     'without-paths',
@@ -78,6 +79,7 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
   ],
   evaluation: [
     'errors',
+    'compute-in-thread',
     'fair-share',
     'recorded-work',
     'without-paths',

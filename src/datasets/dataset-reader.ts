@@ -3,7 +3,7 @@
  * what is refused leaves nothing behind. However large a dataset is, one piece is in memory.
  */
 import { open, rm } from 'node:fs/promises';
-import { Worker } from 'node:worker_threads';
+import { computeInThread } from '../compute-in-thread.js';
 import { ShuttingDownError, StorageFullError } from '../errors.js';
 import type { BlobFolder } from '../storage/blobs.js';
 import { throwDiskFailureAsStorageFull } from '../storage/disk-failure.js';
@@ -11,6 +11,7 @@ import type { ReadRows, WantedRows } from './read-rows.js';
 import type { ReadingReply, ReadingTask, WrittenPiece } from './reading-thread.js';
 import { type RowProblem, UnreadableRowsError } from './row-problem.js';
 
+const FILE = new URL('./reading-thread.js', import.meta.url);
 /** Of objects of JavaScript, in a thread. */
 const MAX_HEAP_MB = 512;
 /** A dataset of 1 GiB takes less than a minute of computing. */
@@ -57,34 +58,17 @@ export class DatasetReader {
   }
 
   async #run(task: ReadingTask): Promise<ReadingReply | { readonly problems: readonly RowProblem[] }> {
-    const worker = new Worker(new URL('./reading-thread.js', import.meta.url), {
-      workerData: task,
-      resourceLimits: { maxOldGenerationSizeMb: MAX_HEAP_MB },
-    });
-    const stop = () => worker.terminate();
-    this.#signal?.addEventListener('abort', stop);
-    const { promise, resolve, reject } = Promise.withResolvers<ReadingReply>();
-    worker.on('message', resolve);
-    worker.on('error', reject);
-    const timer = setTimeout(
-      () => reject(tooLarge('reading the data takes too long', `${MAX_READ_MS / 60_000} minutes`)),
-      MAX_READ_MS,
-    );
-    worker.on('exit', () =>
-      reject(this.#signal?.aborted ? new ShuttingDownError() : new Error('the thread has ended')),
-    );
+    const signal = this.#signal;
+    const timeout = () => tooLarge('reading the data takes too long', `${MAX_READ_MS / 60_000} minutes`);
     try {
-      return await promise;
+      return await computeInThread(FILE, task, { maxMs: MAX_READ_MS, timeout, maxHeapMb: MAX_HEAP_MB, signal });
     } catch (error) {
+      if (signal?.aborted) throw new ShuttingDownError();
       const refusal = isOutOfMemory(error)
         ? tooLarge('reading the data takes too much memory', `${MAX_HEAP_MB} MB`)
         : error;
       if (refusal instanceof UnreadableRowsError) return { problems: [refusal.problem] };
       return throwDiskFailureAsStorageFull(error);
-    } finally {
-      clearTimeout(timer);
-      this.#signal?.removeEventListener('abort', stop);
-      await worker.terminate();
     }
   }
 

@@ -4,13 +4,13 @@
  */
 import { createHash } from 'node:crypto';
 import { SYSTEM } from '../access/principal.js';
-import { UploadLimitError } from '../errors.js';
+import { computeInThread } from '../compute-in-thread.js';
+import { ComputingTimeoutError, UploadLimitError } from '../errors.js';
 import { fitsShare, Shares } from '../fair-share.js';
 import type { BlobFolder } from '../storage/blobs.js';
 import type { CatalogDatabase } from '../storage/database.js';
 import type { ComparedAnswers, ComparingTask } from './comparing-thread.js';
 import { findAnswerDigests } from './comparison.queries.js';
-import { computeInThread } from './compute-in-thread.js';
 import type { MetricKey } from './paired.js';
 
 /** An evaluation that succeeded, and what its answers mean. */
@@ -45,6 +45,7 @@ const LIMITS = {
 } as const satisfies Record<Purpose, object>;
 
 const MAX_REMEMBERED = 500;
+const FILE = new URL('./comparing-thread.js', import.meta.url);
 
 interface ComparisonParts {
   readonly db: CatalogDatabase;
@@ -110,7 +111,8 @@ export class Comparisons {
       metrics,
       kind,
     };
-    return computeInThread('./comparing-thread.js', task, { maxMs, signal: this.#parts.signal });
+    const timeout = () => new ComputingTimeoutError(maxMs);
+    return computeInThread(FILE, task, { maxMs, timeout, signal: this.#parts.signal });
   }
 
   #known(key: string): readonly ComparedAnswers[] | undefined {
