@@ -8,7 +8,7 @@ import { type Principal, SYSTEM } from '../access/principal.js';
 import { checkReason } from '../access/reason.js';
 import type { Model } from '../catalog/model.type.js';
 import type { Version } from '../catalog/version.type.js';
-import { ForbiddenError, type InputProblem, InvalidInputError, NotFoundError, UploadLimitError } from '../errors.js';
+import { ForbiddenError, NotFoundError, UploadLimitError } from '../errors.js';
 import { RecordedWork } from '../recorded-work.js';
 import { environmentOf } from '../serving/latency-records.js';
 import { type EvaluationRun, type EvaluatorParts, fails, runEvaluation } from './evaluation-run.js';
@@ -26,6 +26,7 @@ import {
   updateJob,
 } from './job.queries.js';
 import { planOf } from './plan.js';
+import { refused, withoutRows } from './planned-dataset.js';
 import { checkSlices, type WantedSlice } from './slices.js';
 
 /** Evaluations that wait or are running. */
@@ -88,25 +89,24 @@ export class Evaluator {
     const dataset = await findEvaluatedDataset(db, principal, of.datasetId);
     if (!dataset) throw new NotFoundError('The dataset');
     const { rows_sha256, row_count } = dataset;
-    if (rows_sha256 === null || row_count === null)
-      throw new InvalidInputError([
-        datasetProblem('its rows are not stored here', 'a dataset with rows', dataset.name),
-      ]);
+    if (rows_sha256 === null || row_count === null) throw withoutRows(dataset.name);
     const { engineVersion } = await serving.resolve(version.ref, SYSTEM, { path: ['input'] });
     const columns = JSON.parse(dataset.columns);
     const { labels, itemOf } = planOf(engineVersion.spec, { target: dataset.target, columns });
     if (itemOf && row_count > MAX_ITEMS)
-      throw new InvalidInputError([
-        datasetProblem('it has too many rows for such answers', `at most ${MAX_ITEMS} rows`, `${row_count} rows`),
-      ]);
+      throw refused(
+        'dataset',
+        'it has too many rows for such answers',
+        `at most ${MAX_ITEMS} rows`,
+        `${row_count} rows`,
+      );
     if (row_count * labels.length > MAX_SCORES)
-      throw new InvalidInputError([
-        datasetProblem(
-          'it has too many rows for so many classes',
-          `${MAX_SCORES} scores`,
-          `${row_count * labels.length} scores`,
-        ),
-      ]);
+      throw refused(
+        'dataset',
+        'it has too many rows for so many classes',
+        `${MAX_SCORES} scores`,
+        `${row_count * labels.length} scores`,
+      );
     const slices = checkSlices(wanted.slices ?? [], columns, row_count * Math.max(1, labels.length));
     const { provider, runtime } = environmentOf(engine.provider);
     const job = {
@@ -212,8 +212,4 @@ async function checkRoom(trx: Parameters<typeof countJobs>[0], account: string):
   if (isFull) throw new UploadLimitError('Too many evaluations are waiting.');
   if ((await countJobs(trx, account, false)) >= MAX_KEPT.ofAccount)
     throw new UploadLimitError(`Your account has ${MAX_KEPT.ofAccount} evaluations, and may not have more.`);
-}
-
-function datasetProblem(message: string, expected: string, received: string): InputProblem {
-  return { path: ['input', 'dataset'], code: 'WRONG_KIND', message, expected, received };
 }

@@ -17,6 +17,7 @@ import { measurableOf } from './measure.js';
 import { describeMetric } from './metric-names.js';
 import { isSameMetric, type MetricKey } from './paired.js';
 import { type PlannedDataset, planOf } from './plan.js';
+import { withoutRows } from './planned-dataset.js';
 import { unknownMetric } from './version-comparison.js';
 
 export const MAX_GATES = 20;
@@ -41,16 +42,7 @@ export async function setGate(db: CatalogDatabase, wanted: WantedGate, principal
   const dataset = await findEvaluatedDataset(db, principal, wanted.datasetId);
   if (!dataset) throw new NotFoundError('The dataset');
   const { id: dataset_id, name: dataset_name, rows_sha256, target, columns } = dataset;
-  if (rows_sha256 === null)
-    throw new InvalidInputError([
-      {
-        path: ['input', 'dataset'],
-        code: 'WRONG_KIND',
-        message: 'its rows are not stored here',
-        expected: 'a dataset with rows',
-        received: dataset_name,
-      },
-    ]);
+  if (rows_sha256 === null) throw withoutRows(dataset_name);
   const known = await knownMetrics(db, model, { target, columns: JSON.parse(columns) });
   checkConditions(conditions, known);
   await db.transaction().execute(async (trx) => {

@@ -9,6 +9,14 @@ export interface PlannedDataset {
   readonly columns: readonly Pick<DatasetColumn, 'name' | 'type' | 'categories'>[];
 }
 
+/** The error for a dataset that nothing can be run on. */
+export function withoutRows(name: string, path: readonly string[] = ['input', 'dataset']): InvalidInputError {
+  const message = 'its rows are not stored here';
+  return new InvalidInputError([
+    { path, code: 'WRONG_KIND', message, expected: 'a dataset with rows', received: name },
+  ]);
+}
+
 /** The error for a version and a dataset that do not fit together. */
 export function refused(
   field: 'version' | 'dataset',

@@ -1,5 +1,4 @@
 /** Parts of a dataset that are measured apart: rows with a value, with a number in a range, or with each value of a column. */
-
 import { type InputProblem, InvalidInputError } from '../errors.js';
 import type { Answers } from './answers-file.js';
 import type { MeasuredMetric } from './measure.js';

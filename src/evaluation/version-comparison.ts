@@ -14,6 +14,7 @@ import { findEvaluatedDataset } from './job.queries.js';
 import { describeMetric } from './metric-names.js';
 import { isSameMetric, type MetricComparison, type MetricKey } from './paired.js';
 import { type PlannedDataset, planOf } from './plan.js';
+import { withoutRows } from './planned-dataset.js';
 
 export const MAX_COMPARED = { versions: 10, metrics: 10 } as const;
 const MAX_NAMED = 20;
@@ -67,7 +68,7 @@ export async function compareVersions(
 ): Promise<VersionsCompared> {
   checkVersions(refs, versions);
   const dataset = await findEvaluatedDataset(db, principal, datasetId);
-  if (!dataset || dataset.rows_sha256 === null) throw new InvalidInputError([withoutRows(dataset?.name ?? '')]);
+  if (!dataset || dataset.rows_sha256 === null) throw withoutRows(dataset?.name ?? '', ['dataset']);
   const environment = environmentOf(provider());
   const versionIds = versions.map(({ id }) => id);
   const found = (await findNewestEvaluations(db, principal, { datasetId, versionIds })).filter(
@@ -176,15 +177,5 @@ export function unknownMetric(path: readonly string[], metric: MetricKey, known:
       .map(describeMetric)
       .join(', '),
     received: describeMetric(metric),
-  };
-}
-
-function withoutRows(name: string): InputProblem {
-  return {
-    path: ['dataset'],
-    code: 'WRONG_KIND',
-    message: 'its rows are not stored here',
-    expected: 'a dataset with rows',
-    received: name,
   };
 }
