@@ -2,11 +2,10 @@
  * Signed URLs of plots of evaluations, so that `<img>` needs no key. Anyone who has one can read the plot for 5 to 10 minutes, as
  * long as the key that it was made for is accepted, and its account may see the evaluation.
  */
-import { timingSafeEqual } from 'node:crypto';
 import type { Principal } from '../access/principal.js';
 import { type Viewer, visibleValues } from '../access/visibility.js';
 import type { Theme } from '../plots/colors.js';
-import { expiresFor, MAX_SECONDS, type Reader, readerOf } from '../prediction/picture-urls.js';
+import { expiresFor, isSameSignature, MAX_SECONDS, type Reader, readerOf } from '../prediction/picture-urls.js';
 
 export const PLOT_KINDS = ['CONFUSION_MATRIX', 'ROC', 'PRECISION_RECALL', 'CALIBRATION'] as const;
 export type PlotKindName = (typeof PLOT_KINDS)[number];
@@ -53,8 +52,7 @@ export async function plotUrlOf(address: PlotAddress, principal: Principal, sign
 }
 
 export async function isSigned(url: PlotUrl, sign: Sign): Promise<boolean> {
-  const [given, expected] = [Buffer.from(url.signature), Buffer.from(await signatureOf(url, sign))];
-  return given.length === expected.length && timingSafeEqual(given, expected);
+  return isSameSignature(url.signature, await signatureOf(url, sign));
 }
 
 /** Null if it cannot be a URL that was made, or has expired. */
