@@ -27,10 +27,10 @@ export interface MeasuredDrift {
 }
 
 /** In each sample. With fewer, the index is large without any drift. */
-export const MIN_VALUES = 100;
-export const MAX_P_VALUE = 0.05;
+const MIN_VALUES = 100;
+const MAX_P_VALUE = 0.05;
 /** A difference that many values show may still be too small to matter. */
-export const MIN_STABILITY_INDEX = 0.1;
+const MIN_STABILITY_INDEX = 0.1;
 /** The p-value of the chi-square test is rough for categories that are expected less often. */
 const MIN_EXPECTED = 5;
 const MAX_CATEGORIES = 50;

@@ -8,7 +8,7 @@ const WIDE = /[\u1100-\u115F\u2E80-\uA4CF\uAC00-\uD7A3\uF900-\uFAFF\uFE30-\uFE6F
 const WIDTH_OF_LETTER = 0.55;
 
 /** Without what would make the document unreadable; line breaks become spaces. */
-export function printable(text: string): string {
+function printable(text: string): string {
   return text.replaceAll(/\s+/gu, ' ').replaceAll(UNPRINTABLE, '\uFFFD');
 }
 
