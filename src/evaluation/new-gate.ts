@@ -158,6 +158,18 @@ function conditionProblems(
         received,
       },
     ];
+  const infinite = (['threshold', 'margin'] as const).find((name) => !Number.isFinite(condition[name] ?? 0));
+  // It would be stored as null, which asks for nothing.
+  if (infinite)
+    return [
+      {
+        path: [...path, infinite],
+        code: 'NOT_FINITE',
+        message: 'the number is not finite',
+        expected: 'a finite number',
+        received: `${condition[infinite]}`,
+      },
+    ];
   if (margin !== null && margin < 0)
     return [
       {

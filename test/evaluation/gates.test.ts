@@ -215,6 +215,14 @@ test('conditions that make no sense are refused', async () => {
   expect(await refused([{ name: 'accuracy', margin: -1 }])).toMatchObject([
     { path: at('0', 'margin'), code: 'OUT_OF_RANGE' },
   ]);
+  for (const field of ['threshold', 'margin']) {
+    // Only a literal is infinite: variables are not.
+    const conditions = `[{ name: "accuracy", ${field}: 1e999 }]`;
+    const input = `{ model: "told-class", alias: "wrong", dataset: "held-out", conditions: ${conditions} }`;
+    const { gate, problem } = (await admin.send(`mutation { setGate(input: ${input}) { gate { alias } ${PROBLEM} } }`))
+      .setGate;
+    expect([gate, problem.problems]).toMatchObject([null, [{ path: at('0', field), code: 'NOT_FINITE' }]]);
+  }
   expect(await refused([ACCURACY], { alias: 'No Name' })).toMatchObject([{ path: ['input', 'alias'] }]);
   expect(await refused([ACCURACY], { dataset: 'no-such' })).toBe('NOT_FOUND');
   expect(await refused([ACCURACY], { model: 'no-such' })).toBe('NOT_FOUND');
