@@ -69,8 +69,14 @@ export function checkSlices(
       problems.push({ path: ['input', 'slices', String(i), field], code, message, expected, received });
     const type = columns.find(({ name }) => name === column)?.type;
     const hasRange = minimum !== null || maximum !== null;
+    // It would be stored as null.
+    const infinite = Object.entries({ equals, minimum, maximum }).find(
+      ([, value]) => typeof value === 'number' && !Number.isFinite(value),
+    );
     if (type === undefined)
       add('column', 'UNKNOWN_NAME', 'the dataset has no such column', namesOf(columns), column.slice(0, 100));
+    else if (infinite)
+      add(infinite[0], 'NOT_FINITE', 'the number is not finite', 'a finite number', String(infinite[1]));
     else if (equals != null && hasRange)
       add('equals', 'WRONG_KIND', 'a slice has a value or a range', 'one of them', 'both');
     else if (hasRange && !WITH_NUMBERS.includes(type))

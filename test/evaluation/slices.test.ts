@@ -18,3 +18,16 @@ test.each([
     }),
   );
 });
+
+test.each(['equals', 'minimum', 'maximum'])(
+  'a slice whose %s is infinite is refused: stored as JSON, it would be another slice',
+  (field) => {
+    const columns = [{ name: 'mass', type: 'NUMBER', categories: [] as string[] }] as const;
+
+    expect(() => checkSlices([{ column: 'mass', [field]: Number.NEGATIVE_INFINITY }], columns, 100)).toThrow(
+      expect.objectContaining({
+        problems: [expect.objectContaining({ path: ['input', 'slices', '0', field], code: 'NOT_FINITE' })],
+      }),
+    );
+  },
+);
