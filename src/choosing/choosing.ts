@@ -206,13 +206,23 @@ const WITHOUT_ROWS: InputProblem = {
 };
 
 const LIMITS = ['maxP50Ms', 'maxP95Ms', 'maxResidentBytes', 'maxArtifactBytes'] as const;
+const NUMBERS = ['worstMetric', ...LIMITS] as const;
 
 /** @throws InvalidInputError */
 function checkWanted(wanted: Wanted): void {
   const problems = [metricProblem(wanted.metric, ['input', 'metric'])].filter((problem) => problem !== null);
+  for (const name of NUMBERS)
+    if (!Number.isFinite(wanted[name] ?? 0))
+      problems.push({
+        path: ['input', name],
+        code: 'NOT_FINITE',
+        message: 'the number is not finite',
+        expected: 'a finite number',
+        received: `${wanted[name]}`,
+      });
   for (const name of LIMITS) {
     const value = wanted[name];
-    if (value == null || value >= 0) continue;
+    if (value == null || value >= 0 || !Number.isFinite(value)) continue;
     const message = 'the limit is negative';
     problems.push({
       path: ['input', name],

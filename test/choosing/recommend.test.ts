@@ -269,3 +269,15 @@ test.each([
   expect((await evaluator.send(RECOMMEND, sent)).recommend).toMatchObject({ recommendation: null, problem: expected });
   expect((await evaluateMissing(sent.input)).problem).toMatchObject(expected);
 });
+
+test.each(['worstMetric', 'maxP50Ms', 'maxP95Ms'])('an infinite %s is a problem', async (field) => {
+  // Only a literal is infinite: variables are not.
+  const input = `{ task: TEXT_CLASSIFICATION, dataset: "short-messages-test", ${field}: -1e999 }`;
+  const selected =
+    'recommendation { excluded { misses { limit by } } } problem { ... on InvalidInput { problems { path code } } }';
+
+  expect((await evaluator.send(`{ recommend(input: ${input}) { ${selected} } }`)).recommend).toEqual({
+    recommendation: null,
+    problem: { problems: [{ path: ['input', field], code: 'NOT_FINITE' }] },
+  });
+});
