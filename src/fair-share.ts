@@ -41,3 +41,37 @@ export class Shares {
     else this.#byCaller.delete(caller);
   }
 }
+
+/** Work that is done one at a time, in the order in which it came. */
+export class OneAtATime {
+  readonly #max: number;
+  readonly #waiting = new Shares();
+  #last: Promise<unknown> = Promise.resolve();
+
+  /** `max`: pieces of work that wait or are done; of one caller, as many as are left for all others. */
+  constructor(max: number) {
+    this.#max = max;
+  }
+
+  /** Of all callers, with the one that is done. */
+  get waiting(): number {
+    return this.#waiting.total;
+  }
+
+  /** Whether more work of the caller may wait. */
+  hasRoomFor(caller: string): boolean {
+    return fitsShare(1, this.#waiting.total, this.#waiting.of(caller), this.#max);
+  }
+
+  /** To be asked first: `hasRoomFor`. @throws as `work` */
+  async run<T>(caller: string, work: () => T | Promise<T>): Promise<T> {
+    this.#waiting.add(caller, 1);
+    const done = this.#last.then(work);
+    this.#last = done.catch(() => {});
+    try {
+      return await done;
+    } finally {
+      this.#waiting.giveBack(caller, 1);
+    }
+  }
+}

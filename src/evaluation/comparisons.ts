@@ -6,7 +6,7 @@ import { createHash } from 'node:crypto';
 import { SYSTEM } from '../access/principal.js';
 import { computeInThread } from '../compute-in-thread.js';
 import { ComputingTimeoutError, UploadLimitError } from '../errors.js';
-import { fitsShare, Shares } from '../fair-share.js';
+import { OneAtATime } from '../fair-share.js';
 import type { BlobFolder } from '../storage/blobs.js';
 import type { CatalogDatabase } from '../storage/database.js';
 import type { ComparedAnswers, ComparingTask } from './comparing-thread.js';
@@ -58,9 +58,9 @@ export class Comparisons {
   readonly #parts: ComparisonParts;
   /** The one that was used last is the last. */
   readonly #remembered = new Map<string, readonly ComparedAnswers[]>();
-  readonly #lanes = {
-    change: { waiting: new Shares(), last: Promise.resolve() as Promise<unknown> },
-    question: { waiting: new Shares(), last: Promise.resolve() as Promise<unknown> },
+  readonly #waiting = {
+    change: new OneAtATime(LIMITS.change.maxWaiting),
+    question: new OneAtATime(LIMITS.question.maxWaiting),
   };
 
   constructor(parts: ComparisonParts) {
@@ -76,20 +76,12 @@ export class Comparisons {
     const key = JSON.stringify(wanted);
     const known = this.#known(key);
     if (known) return known;
-    const lane = this.#lanes[purpose];
-    const { waiting } = lane;
-    if (!fitsShare(1, waiting.total, waiting.of(caller), LIMITS[purpose].maxWaiting))
-      throw new UploadLimitError('Too many comparisons are waiting.', waiting.total);
-    waiting.add(caller, 1);
-    const compared = lane.last.then(() => this.#known(key) ?? this.#compute(wanted, LIMITS[purpose].maxMs));
-    lane.last = compared.catch(() => {});
-    try {
-      const found = await compared;
-      this.#remember(key, found);
-      return found;
-    } finally {
-      waiting.giveBack(caller, 1);
-    }
+    const waiting = this.#waiting[purpose];
+    if (!waiting.hasRoomFor(caller)) throw new UploadLimitError('Too many comparisons are waiting.', waiting.waiting);
+    const compute = () => this.#known(key) ?? this.#compute(wanted, LIMITS[purpose].maxMs);
+    const found = await waiting.run(caller, compute);
+    this.#remember(key, found);
+    return found;
   }
 
   async #compute(wanted: WantedComparison, maxMs: number): Promise<readonly ComparedAnswers[]> {

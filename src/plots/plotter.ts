@@ -3,7 +3,7 @@
  * minute.
  */
 import { Worker } from 'node:worker_threads';
-import { fitsShare, Shares } from '../fair-share.js';
+import { OneAtATime } from '../fair-share.js';
 import type { PlotReply, PlotTask } from './plot-thread.js';
 
 /** Plots that wait or are drawn; of one caller, as many as are left for all others. */
@@ -17,23 +17,15 @@ const MAX_HEAP_MB = 256;
 export class TooManyPlotsError extends Error {}
 
 export class Plotter {
-  readonly #waiting = new Shares();
-  #last: Promise<unknown> = Promise.resolve();
+  readonly #waiting = new OneAtATime(MAX_WAITING);
   #worker: Worker | null = null;
   #idle: NodeJS.Timeout | undefined;
   #isStopped = false;
 
   /** @throws TooManyPlotsError; Error if it cannot be drawn */
   async draw(task: PlotTask, caller: string): Promise<string> {
-    if (!fitsShare(1, this.#waiting.total, this.#waiting.of(caller), MAX_WAITING)) throw new TooManyPlotsError();
-    this.#waiting.add(caller, 1);
-    try {
-      const drawn = this.#last.then(() => this.#drawNext(task));
-      this.#last = drawn.catch(() => {});
-      return await drawn;
-    } finally {
-      this.#waiting.giveBack(caller, 1);
-    }
+    if (!this.#waiting.hasRoomFor(caller)) throw new TooManyPlotsError();
+    return this.#waiting.run(caller, () => this.#drawNext(task));
   }
 
   /** What waits is not drawn any more. */
