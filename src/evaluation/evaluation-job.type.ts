@@ -5,7 +5,7 @@ import { enumOf } from '../graphql/enum.type.js';
 import { Problem } from '../graphql/problem.type.js';
 import { FloatList, JSONValue, SafeInt, VersionRef } from '../graphql/scalars.js';
 import { Evaluation, Metric } from './evaluation.type.js';
-import { MAX_SLICED_SCORES, MAX_SLICES, MAX_VALUES } from './slices.js';
+import { MAX_SLICED_SCORES, MAX_SLICES, MAX_TEXT_CHARACTERS, MAX_VALUES } from './slices.js';
 
 /** Of all metrics of a slice that cover all classes. */
 const METRICS_OF_SLICE = 16;
@@ -28,7 +28,7 @@ export class SliceInput {
 
   @Field(() => JSONValue, {
     nullable: true,
-    description: `Value of the column: a text, a number or a boolean. Default: each value is a slice, up to the ${MAX_VALUES} that most rows have.`,
+    description: `Value of the column: a text of at most ${MAX_TEXT_CHARACTERS} characters, a number or a boolean. Default: each value is a slice, up to the ${MAX_VALUES} that most rows have; longer texts are in none.`,
   })
   equals?: unknown;
 

@@ -38,9 +38,10 @@ export const MAX_SLICED_SCORES = 20_000_000;
 export const MAX_VALUES = 50;
 /** More different values are not counted. */
 const MAX_COUNTED_VALUES = 10_000;
-const MAX_TEXT_CHARACTERS = 200;
-const WITH_VALUES = ['CATEGORY', 'BOOLEAN', 'INTEGER'];
+export const MAX_TEXT_CHARACTERS = 200;
+const WITH_VALUES = ['CATEGORY', 'TEXT', 'BOOLEAN', 'INTEGER'];
 const WITH_NUMBERS = ['NUMBER', 'INTEGER'];
+const TOO_MANY = 'its values are too many: choose one with equals, or a range of numbers with minimum and maximum';
 
 /**
  * `scores`: rows × classes of the dataset.
@@ -88,7 +89,7 @@ export function checkSlices(
         type,
       );
     else if (!hasRange && equals == null && !WITH_VALUES.includes(type))
-      add('column', 'WRONG_KIND', 'its values are too many', `a column of the type ${WITH_VALUES.join(', ')}`, type);
+      add('column', 'WRONG_KIND', TOO_MANY, `a column of the type ${WITH_VALUES.join(', ')}`, type);
     else if (equals != null && !isValue(equals))
       add(
         'equals',
@@ -140,6 +141,8 @@ export class SliceMembers {
       if (typeof value === 'number' && value >= (minimum ?? value) && value <= (maximum ?? value))
         this.#chosen.push(item);
     } else {
+      // Free text: each would be a slice of one row, and in memory.
+      if (typeof value === 'string' && value.length > MAX_TEXT_CHARACTERS) return;
       const key = JSON.stringify(value);
       const known = this.#byValue.get(key);
       if (known) known.push(item);

@@ -1,5 +1,5 @@
 import { InvalidInputError } from '#src/errors.js';
-import { checkSlices } from '#src/evaluation/slices.js';
+import { checkSlices, SliceMembers } from '#src/evaluation/slices.js';
 
 const COLUMNS = [{ name: 'island', type: 'CATEGORY', categories: [] as string[] }] as const;
 
@@ -31,3 +31,17 @@ test.each(['equals', 'minimum', 'maximum'])(
     );
   },
 );
+
+test('each value of a text column is a slice, as columns of CSV without a stated type have them, and free text is none', () => {
+  const columns = [{ name: 'note', type: 'TEXT', categories: [] as string[] }] as const;
+  const [slice] = checkSlices([{ column: 'note' }], columns, 100);
+  if (!slice) throw new Error('there is no slice');
+  const members = new SliceMembers(slice);
+  for (const [item, note] of ['dream', 'x'.repeat(201), 'biscoe', 'dream', null].entries()) members.add(item, { note });
+
+  expect(members.result().map(({ value, items }) => [value, items])).toEqual([
+    ['dream', [0, 3]],
+    ['biscoe', [2]],
+    [null, [4]],
+  ]);
+});
