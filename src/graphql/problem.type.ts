@@ -214,7 +214,8 @@ const GateReasonCodeEnum = enumOf<GateReasonCode>(
   'Kind of reason why a version has not passed a gate.',
   {
     NOT_EVALUATED: 'This server has not evaluated the version on the rows of the gate. Call `evaluate`.',
-    OTHER_ROWS: 'The evaluations of the version are of other rows: the dataset has changed since the gate was set.',
+    OTHER_ROWS:
+      'The evaluations of the version are of other rows, because the dataset has changed since they were computed, or since the gate was set. Set the gate again if it is older than the change, and call `evaluate`.',
     ON_TRAINING_DATA: 'The version was trained on the rows of the gate.',
     THRESHOLD_MISSED: 'A metric does not reach its threshold.',
     METRIC_UNDEFINED: 'The evaluation does not have the metric, or it is undefined.',

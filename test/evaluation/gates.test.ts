@@ -178,6 +178,22 @@ test('evaluations on training data, and of a holder without one, do not count', 
   expect(await setAlias('trained', 1)).toBe('told-class:1');
 });
 
+test('a version whose evaluation is of other rows is told to evaluate again', async () => {
+  const { catalogDb } = app.app.databases;
+  const { id } = (await admin.send('{ version(ref: "told-class:4") { evaluation(dataset: "held-out") { id } } }'))
+    .version.evaluation;
+  const rowsAre = (rows_sha256: string) =>
+    catalogDb.updateTable('evaluation_job').set({ rows_sha256 }).where('evaluation_id', '=', id).execute();
+  const { rowsSha256 } = (await setGate('earlier', [ACCURACY])).gate;
+  await rowsAre('0'.repeat(64));
+
+  const [reason] = (await setAlias('earlier', 4)).reasons;
+  await rowsAre(rowsSha256);
+
+  expect(reason.code).toBe('OTHER_ROWS');
+  expect(reason.message).toContain('then call evaluate(input: { version: "told-class:4", dataset: "held-out" })');
+});
+
 test('concurrent promotions are judged one after the other, each against what the one before has left', async () => {
   await setGate('raced', [
     { name: 'accuracy', margin: 0.02 },
