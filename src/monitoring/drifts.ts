@@ -132,7 +132,10 @@ function watchedOf({ answers, columns: read }: Plan, spec: VersionSpec, columns:
   const answer: Watched = { subject: 'ANSWER', name: null, type: isOfClasses ? 'CATEGORY' : 'NUMBER' };
   const scored = isOfClasses && spec.labels.length <= MAX_SCORED_LABELS ? spec.labels : [];
   const scores = scored.map((name): Watched => ({ subject: 'SCORE', name, type: 'NUMBER' }));
-  const inputs = columns.flatMap(({ name, type }): Watched[] => {
+  const typesRead = new Map(spec.columns.map(({ name, type }) => [name, type]));
+  const inputs = columns.flatMap(({ name, type: stored }): Watched[] => {
+    // Texts of CSV are categories if the version says so.
+    const type = stored === 'TEXT' ? typesRead.get(name) : stored;
     const isNumber = type === 'NUMBER' || type === 'INTEGER';
     if (!read?.includes(name) || !(isNumber || type === 'CATEGORY' || type === 'BOOLEAN')) return [];
     return [{ subject: 'INPUT', name, type: isNumber ? 'NUMBER' : 'CATEGORY' }];

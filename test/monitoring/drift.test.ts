@@ -51,12 +51,16 @@ async function evaluated(version: string, dataset: string): Promise<string> {
   return evaluation.id;
 }
 
-/** Registers the rows as the dataset "birds", on which the version was trained. */
-async function registerTraining(version: string, rows: readonly Row[]): Promise<void> {
+async function register(name: string, rows: readonly Row[]): Promise<Data> {
   const content = rows.map((row) => `${JSON.stringify(row)}\n`).join('');
   const data = { format: 'JSON_LINES', content };
-  const input = { name: 'birds', task: 'TABULAR_CLASSIFICATION', target: 'species', data };
-  const { dataset } = (await evaluator.send(REGISTER, { input })).registerDataset;
+  const input = { name, task: 'TABULAR_CLASSIFICATION', target: 'species', data };
+  return (await evaluator.send(REGISTER, { input })).registerDataset.dataset;
+}
+
+/** Registers the rows as the dataset "birds", on which the version was trained. */
+async function registerTraining(version: string, rows: readonly Row[]): Promise<void> {
+  const dataset = await register('birds', rows);
   const { id } = (await admin.send('query ($ref: VersionRef!) { version(ref: $ref) { id } }', { ref: version }))
     .version;
   const row = { version_id: id, dataset_id: dataset.id };
@@ -116,6 +120,16 @@ test('drift is measured against the newest evaluation that is not on training da
     });
   expect(small.recentPredictions).toBe(99);
   expect(all.recentPredictions).toBe(104 + 104 + 99);
+});
+
+test('columns of texts that the version reads as categories are compared, whatever the type in the dataset', async () => {
+  await register('own-birds', (await rowsOf('penguins-test')).slice(2));
+  const id = await evaluated('penguins', 'own-birds');
+
+  const drift = await driftOf(evaluator);
+
+  expect(drift.evaluation).toEqual({ id });
+  expect(named(drift, 'island')).toMatchObject({ subject: 'INPUT', referenceCount: 102 });
 });
 
 test('of texts, answers and scores are compared', async () => {
