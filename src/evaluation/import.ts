@@ -14,6 +14,7 @@ import type { CatalogDatabase } from '../storage/database.js';
 import { toFlag } from '../storage/sql.js';
 import type { TaskName } from '../tasks/tasks.js';
 import { findNewestVersion, insertEvaluation, type NewMetric } from './evaluation.queries.js';
+import { findImportedMetrics } from './imported.queries.js';
 import { isHigherBetter } from './metric-names.js';
 
 /** Returns the cards whose metrics could not be stored, because the disk is full or cannot be written. */
@@ -34,31 +35,41 @@ export async function importEvaluations(
   return failed;
 }
 
-/** A card describes the newest version. Older versions keep the metrics imported when they were the newest. */
+/**
+ * A card describes the newest version. Older versions keep the metrics imported when they were the newest. A card that states
+ * the metrics of an older version still describes that one: it was not changed for the new version.
+ */
 async function importResults(
   { db, log }: { db: CatalogDatabase; log: Logger },
   { modelId, task }: ImportedCard,
   results: readonly ImportedResult[],
 ): Promise<void> {
-  const [{ dataset: stated }] = results as [ImportedResult, ...ImportedResult[]];
+  const [{ dataset: named }] = results as [ImportedResult, ...ImportedResult[]];
   const metrics = results.flatMap((result) => result.metrics);
-  const dataset = metrics.length > 0 ? await findOrRegister(db, stated, task) : null;
+  const dataset = metrics.length > 0 ? await findOrRegister(db, named, task) : null;
   if (!dataset) {
     log.warn(
-      { dataset: stated.type },
+      { dataset: named.type },
       'a result in the model-index of a model card has no usable dataset name or no metrics; it was skipped',
     );
     return;
   }
   const newest = await findNewestVersion(db, SYSTEM, modelId, dataset.id);
   if (!newest || newest.imported > 0) return;
+  const stated = metrics.map(toNewMetric);
+  const earlier = await findImportedMetrics(db, SYSTEM, { modelId, datasetId: dataset.id });
+  if (earlier.some((one) => valuesOf(one) === valuesOf(stated))) return;
   const evaluation = {
     version_id: newest.id,
     dataset_id: dataset.id,
     origin: 'IMPORTED' as const,
     evaluated_rows: dataset.rowCount,
   };
-  await insertEvaluation(db, evaluation, metrics.map(toNewMetric), Date.now());
+  await insertEvaluation(db, evaluation, stated, Date.now());
+}
+
+function valuesOf(metrics: readonly Pick<NewMetric, 'name' | 'average' | 'label' | 'value'>[]): string {
+  return JSON.stringify(metrics.map(({ name, average, label, value }) => [name, average, label, value]));
 }
 
 /** The registered dataset that a card refers to, or a new one with the card's description and without data. */

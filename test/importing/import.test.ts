@@ -136,7 +136,9 @@ test('a prediction with a FAILED version has the problem NOT_READY with the reas
 });
 
 test('a restart changes nothing, a new folder is a new version, and a published version is never changed', async () => {
-  await store.write('adder', { '1/model.onnx': onnx(ADD) });
+  const card = (accuracy: number) =>
+    `---\nmodel-index:\n- results:\n  - dataset: { type: sums }\n    metrics: [{ type: accuracy, value: ${accuracy} }]\n---\n# Adder\n`;
+  await store.write('adder', { '1/model.onnx': onnx(ADD), 'README.md': card(0.5) });
   app = await startTestApp({ modelStore: store.folder });
   const rows = async () => {
     const { catalogDb: catalog } = (app as TestApp).app.databases;
@@ -165,6 +167,16 @@ test('a restart changes nothing, a new folder is a new version, and a published 
   expect(later.versions).toHaveLength(2);
   expect(later.versions.find(({ number }) => number === 1)).toEqual(first.versions[0]);
   expect(later.models[0]?.default_version_id).toBe(later.versions.find(({ number }) => number === 2)?.id);
+  // The card was not changed for version 2, so its metrics are those of version 1.
+  const evaluated = async () => {
+    const { catalogDb: catalog } = (app as TestApp).app.databases;
+    const found = catalog.selectFrom('evaluation').innerJoin('version', 'version.id', 'evaluation.version_id');
+    return (await found.select('version.number').execute()).map(({ number }) => number);
+  };
+  expect(await evaluated()).toEqual([1]);
+  await store.write('adder', { 'README.md': card(0.6) });
+  await restart();
+  expect((await evaluated()).sort()).toEqual([1, 2]);
 });
 
 test('a FAILED version becomes READY under the same number once its files are corrected', async () => {
