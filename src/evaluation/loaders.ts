@@ -20,6 +20,7 @@ import {
 import type { Evaluation } from './evaluation.type.js';
 import { findGates } from './gate.queries.js';
 import { findJobs, findParts } from './job.queries.js';
+import { findTestDatasetIds } from './test-data.queries.js';
 
 export interface EvaluationContext extends CatalogContext {
   readonly evaluationLoaders: EvaluationLoaders;
@@ -75,6 +76,10 @@ export class EvaluationLoaders {
       return ids.map((id) => found.get(id) as Page<Evaluation>);
     };
     return loaderFor(this.#pages, [parent, args.first, args.after], () => new DataLoader(load)).load(parentId);
+  }
+
+  testDatasetIds(versionId: string): Promise<string[]> {
+    return findTestDatasetIds(this.#db, this.#principal, versionId);
   }
 
   best(versionId: string, choice: EvaluationChoice): Promise<Evaluation | null> {

@@ -37,7 +37,7 @@ export class ExplanationResolver {
     @Arg('background', () => String, {
       nullable: true,
       description:
-        'Name of the dataset whose rows stand for "average": 100 of them, evenly spread. Default: the training data of the version, or its test data if the training data is not stored here.',
+        'Name of the dataset whose rows stand for "average": 100 of them, evenly spread. Default: the training data of the version, if it is stored here, otherwise its test data, or what it was evaluated on last.',
     })
     background: string | null,
     @Ctx() context: ExplanationContext,

@@ -211,14 +211,14 @@ function backgroundSize(features: number, available: number, maxRows: number): n
   return 1;
 }
 
-/** The training data of a version, and then its test data. */
+/** The training data of a version, then its test data, then what else it was evaluated on. */
 async function dataOf({ id }: Version, { catalogLoaders, evaluationLoaders }: ExplanationContext): Promise<Dataset[]> {
-  const [training, evaluation] = await Promise.all([
+  const [training, testIds] = await Promise.all([
     catalogLoaders.trainingDatasets.load(id),
-    evaluationLoaders.best(id, { dataset: null, origin: null }),
+    evaluationLoaders.testDatasetIds(id),
   ]);
-  const test = evaluation && (await catalogLoaders.dataset.load(evaluation.datasetId));
-  return test ? [...training, test] : training;
+  const tests = await Promise.all(testIds.map((testId) => catalogLoaders.dataset.load(testId)));
+  return [...training, ...tests.filter((test) => test !== null)];
 }
 
 /** Evenly spread rows of the named dataset, or of the first one of the version that has its columns. */
@@ -228,8 +228,7 @@ async function backgroundRows(
 ): Promise<{ dataset: Dataset; rows: unknown[][] }> {
   const { catalogLoaders, datasetLoaders } = context;
   const { background } = options;
-  const named = background === null ? null : await catalogLoaders.datasetByName.load(background);
-  if (background !== null && !named) throw new NotFoundError(`The dataset "${background}"`);
+  const named = background === null ? null : await catalogLoaders.getDataset(background);
   const candidates = named ? [named] : await dataOf(version, context);
   for (const dataset of candidates) {
     const found = await datasetLoaders.spread(dataset, BACKGROUND_ROWS);
@@ -243,7 +242,7 @@ async function backgroundRows(
       path: ['background'],
       code: background === null ? 'MISSING' : 'WRONG_KIND',
       message: 'there are no background rows for the columns of the version',
-      expected: 'a dataset that has rows with the columns of the version',
+      expected: 'the name of a dataset that has rows with the columns of the version',
       received: background,
     },
   ]);

@@ -246,6 +246,28 @@ test('attributions and heat maps are read as SVG by sealed URLs, until the predi
   }
 });
 
+test('a version without an evaluation is explained against the test data of its model, and one without these against what it was evaluated on', async () => {
+  const { catalogDb } = app.app.databases;
+  const input = await exampleOf('penguins');
+  const { version } = await app.query('{ version(ref: "penguins") { id evaluation { id } } }');
+  const backgroundOf = async () => {
+    const { explanation, problem } = (await predicted('penguins', input, { calls: 1_000 })).explanation;
+    return explanation?.background.name ?? problem.problems[0].path;
+  };
+  const testDataIs = (test_dataset: string | null) =>
+    catalogDb.updateTable('version').set({ test_dataset }).where('id', '=', version.id).execute();
+  const evaluationIs = (job_state: 'FAILED' | 'SUCCEEDED') =>
+    catalogDb.updateTable('evaluation').set({ job_state }).where('id', '=', version.evaluation.id).execute();
+
+  await testDataIs(null);
+  expect(await backgroundOf()).toBe('penguins-test');
+  await evaluationIs('FAILED');
+  expect(await backgroundOf()).toEqual(['background']);
+  await testDataIs('penguins-test');
+  expect(await backgroundOf()).toBe('penguins-test');
+  await evaluationIs('SUCCEEDED');
+});
+
 test('what cannot be explained is a problem that says why', async () => {
   const { row } = await exampleOf('penguin-mass');
   const problemOf = async (model: string, input: object, options: object = {}) =>
