@@ -16,10 +16,8 @@ import { findModelNames } from './model.queries.js';
 import type { Model } from './model.type.js';
 import { isAliasName } from './ref.js';
 import { findVersionState } from './registration.queries.js';
-import { suggest } from './suggest.js';
+import { NAMES_TO_SUGGEST_FROM, suggest } from './suggest.js';
 import type { Version } from './version.type.js';
-
-const NAMES_TO_SUGGEST_FROM = 1_000;
 
 export interface AliasInput {
   readonly model: string;

@@ -93,6 +93,12 @@ export async function findDatasetsByNames(
   return rows.map(toDataset);
 }
 
+/** Names of datasets that the principal may see, as candidates for suggestions. */
+export async function findDatasetNames(db: CatalogDatabase, principal: Principal, limit: number): Promise<string[]> {
+  const rows = await db.selectFrom('dataset').select('name').where(maySeeDataset(principal)).limit(limit).execute();
+  return rows.map(({ name }) => name);
+}
+
 /** A page of datasets in order of name. @throws BadArgumentError */
 export async function findDatasetPage(
   db: CatalogDatabase,

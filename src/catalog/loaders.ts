@@ -5,6 +5,7 @@
  */
 import DataLoader from 'dataloader';
 import { type Principal, SYSTEM } from '../access/principal.js';
+import { NotFoundError } from '../errors.js';
 import type { CatalogDatabase } from '../storage/database.js';
 import { loaderFor, loadMany, loadOne } from '../storage/loaders.js';
 import type { Page, PageArgs } from '../storage/pages.js';
@@ -12,15 +13,17 @@ import { changeBefore, findAliasChangePages, findAliases, findAliasesAsOf } from
 import type { AliasChange } from './alias.type.js';
 import {
   findColumns,
+  findDatasetNames,
   findDatasetsByIds,
   findDatasetsByNames,
   findPreviews,
   findTrainingDatasets,
 } from './dataset.queries.js';
 import type { Dataset } from './dataset.type.js';
-import { findCards, findModelsByIds, findModelsByNames } from './model.queries.js';
+import { findCards, findModelNames, findModelsByIds, findModelsByNames } from './model.queries.js';
 import type { Model } from './model.type.js';
 import { parseRef, type Ref } from './ref.js';
+import { NAMES_TO_SUGGEST_FROM, suggest } from './suggest.js';
 import {
   findSpecParts,
   findSpecs,
@@ -167,6 +170,36 @@ export class CatalogLoaders {
     return model && this.versionOf(model, ref);
   }
 
+  /** @throws NotFoundError, with similar names */
+  async getDataset(name: string): Promise<Dataset> {
+    const found = await this.datasetByName.load(name);
+    if (found) return found;
+    const names = await findDatasetNames(this.#db, this.#principal, NAMES_TO_SUGGEST_FROM);
+    throw new NotFoundError(`The dataset "${shown(name)}"`, suggest(name, names));
+  }
+
+  /** @throws NotFoundError, with similar names */
+  async getModel(name: string): Promise<Model> {
+    const found = await this.modelByName.load(name);
+    if (!found) throw new NotFoundError(`The model "${shown(name)}"`, await this.#similarModels(name));
+    return found;
+  }
+
+  /** As `findVersion`. @throws NotFoundError, with similar names */
+  async getVersion(text: string, path: readonly string[]): Promise<Version> {
+    const found = await this.findVersion(text, path);
+    if (found) return found;
+    const { name } = parseRef(text, path);
+    const model = await this.modelByName.load(name);
+    const newest = model && (await this.versionOf(model, { number: null, alias: null }));
+    const similar = model ? (newest ? [newest.ref] : []) : await this.#similarModels(name);
+    throw new NotFoundError(`The version "${shown(text)}"`, similar);
+  }
+
+  async #similarModels(name: string): Promise<string[]> {
+    return suggest(name, await findModelNames(this.#db, this.#principal, NAMES_TO_SUGGEST_FROM));
+  }
+
   /** Called after an alias was moved, because the default version may have changed with it. */
   forgetAliases(): void {
     for (const loader of [this.aliasesOfModel, this.aliasNamesOfVersion, this.model, this.modelByName]) {
@@ -188,4 +221,9 @@ export class CatalogLoaders {
 
 function numberKey({ modelId, number }: { modelId: string; number: number }): string {
   return `${modelId}:${number}`;
+}
+
+/** Of a name that a caller has sent. */
+function shown(name: string): string {
+  return name.slice(0, 80);
 }

@@ -2,6 +2,7 @@
 import { distance } from 'fastest-levenshtein';
 
 const MAX_SUGGESTIONS = 3;
+export const NAMES_TO_SUGGEST_FROM = 1_000;
 /** No name is longer than 64 characters, so nothing longer than this is similar to one. */
 const MAX_TYPED_CHARACTERS = 100;
 

@@ -2,14 +2,7 @@
 import type { Dataset } from '../catalog/dataset.type.js';
 import type { Engine } from '../engine/engine.js';
 import type { LatencyPoint } from '../engine/latency-curve.js';
-import {
-  AppError,
-  BadArgumentError,
-  type InputProblem,
-  InvalidInputError,
-  NotFoundError,
-  UploadLimitError,
-} from '../errors.js';
+import { AppError, BadArgumentError, type InputProblem, InvalidInputError, UploadLimitError } from '../errors.js';
 import type { Comparisons } from '../evaluation/comparisons.js';
 import type { Evaluator } from '../evaluation/evaluator.js';
 import { measuredHere } from '../serving/latency-records.js';
@@ -81,8 +74,7 @@ export class Choosing {
   /** @throws InvalidInputError, NotFoundError */
   async recommend(wanted: Wanted, context: ChoosingContext): Promise<Recommended> {
     checkWanted(wanted);
-    const dataset = await context.catalogLoaders.datasetByName.load(wanted.dataset);
-    if (!dataset) throw new NotFoundError(`The dataset "${wanted.dataset.slice(0, 80)}"`);
+    const dataset = await context.catalogLoaders.getDataset(wanted.dataset);
     const { task } = wanted;
     const metric = wanted.metric ?? usualMetric(task);
     const constraints = { ...wanted, licenses: wanted.licenses?.map((license) => license.toLowerCase()) ?? null };

@@ -1,6 +1,5 @@
 import { Arg, Ctx, Mutation, Resolver } from 'type-graphql';
 import { Policy } from '../access/policy.js';
-import { NotFoundError } from '../errors.js';
 import { Cost, POINTS_PER_CHANGE } from '../graphql/cost.js';
 import { payloadOf } from '../graphql/problem.type.js';
 import {
@@ -49,8 +48,7 @@ export class DatasetRegistrationResolver {
     @Ctx() { principal, catalogLoaders }: DatasetContext,
   ): Promise<DeleteDatasetPayload> {
     const { result, problem } = await payloadOf(async () => {
-      const found = await catalogLoaders.datasetByName.load(input.dataset);
-      if (!found) throw new NotFoundError(`The dataset "${input.dataset.slice(0, 80)}"`);
+      const found = await catalogLoaders.getDataset(input.dataset);
       await this.datasets.delete(found.id, input, principal);
       catalogLoaders.dataset.clear(found.id);
       catalogLoaders.datasetByName.clear(found.name);

@@ -2,7 +2,6 @@ import { Arg, Ctx, FieldResolver, Query, Resolver, Root } from 'type-graphql';
 import { Policy } from '../access/policy.js';
 import type { Dataset } from '../catalog/dataset.type.js';
 import { Version } from '../catalog/version.type.js';
-import { NotFoundError } from '../errors.js';
 import { Cost } from '../graphql/cost.js';
 import { create } from '../graphql/create.js';
 import { payloadOf } from '../graphql/problem.type.js';
@@ -56,10 +55,11 @@ export class ComparisonResolver {
   ): Promise<ComparisonPayload> {
     const { result, problem } = await payloadOf(async () => {
       const found = await Promise.all(
-        versions.slice(0, MAX_COMPARED.versions).map((ref, i) => versionOf(catalogLoaders, ref, i)),
+        versions
+          .slice(0, MAX_COMPARED.versions)
+          .map((ref, i) => catalogLoaders.getVersion(ref, ['versions', String(i)])),
       );
-      const chosen = await catalogLoaders.datasetByName.load(dataset);
-      if (!chosen) throw new NotFoundError(`The dataset "${dataset.slice(0, 80)}"`);
+      const chosen = await catalogLoaders.getDataset(dataset);
       const wanted = { refs: versions, versions: found, datasetId: chosen.id, metrics: metrics?.map(keyOf) ?? null };
       const caller = { principal, loaders: catalogLoaders };
       return typeOf(await compareVersions(this.needs, wanted, caller), found[0] as Version, chosen);
@@ -96,13 +96,6 @@ export class VersionComparisonResolver {
   ): Promise<Evaluation | null> | null {
     return holderEvaluationId === null ? null : evaluationLoaders.evaluation.load(holderEvaluationId);
   }
-}
-
-/** @throws NotFoundError */
-async function versionOf(loaders: EvaluationContext['catalogLoaders'], ref: string, place: number): Promise<Version> {
-  const found = await loaders.findVersion(ref, ['versions', String(place)]);
-  if (!found) throw new NotFoundError(`The version "${ref.slice(0, 80)}"`);
-  return found;
 }
 
 export function keyOf({ name, average, label }: MetricKeyInput): MetricKey {

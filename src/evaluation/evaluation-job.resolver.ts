@@ -41,11 +41,10 @@ export class EvaluationJobResolver {
     @Ctx() { principal, catalogLoaders, evaluationLoaders }: EvaluationContext,
   ): Promise<EvaluationPayload> {
     const { result, problem } = await payloadOf(async () => {
-      const version = await catalogLoaders.findVersion(input.version, ['input', 'version']);
-      const model = version && (await catalogLoaders.model.load(version.modelId));
-      if (!version || !model) throw new NotFoundError(`The version "${input.version}"`);
-      const dataset = await catalogLoaders.datasetByName.load(input.dataset);
-      if (!dataset) throw new NotFoundError(`The dataset "${input.dataset.slice(0, 80)}"`);
+      const version = await catalogLoaders.getVersion(input.version, ['input', 'version']);
+      const model = await catalogLoaders.model.load(version.modelId);
+      if (!model) throw new NotFoundError(`The version "${input.version}"`);
+      const dataset = await catalogLoaders.getDataset(input.dataset);
       const { id } = await this.evaluator.evaluate({ version, model, datasetId: dataset.id }, input, principal);
       return evaluationLoaders.evaluation.clear(id).load(id);
     });

@@ -3,7 +3,6 @@ import { Policy } from '../access/policy.js';
 import { Dataset } from '../catalog/dataset.type.js';
 import { Model } from '../catalog/model.type.js';
 import { Version } from '../catalog/version.type.js';
-import { NotFoundError } from '../errors.js';
 import { Cost, POINTS_PER_CHANGE } from '../graphql/cost.js';
 import { create } from '../graphql/create.js';
 import { payloadOf } from '../graphql/problem.type.js';
@@ -44,9 +43,8 @@ export class GateResolver {
   ): Promise<SetGatePayload> {
     const { result, problem } = await payloadOf(async () => {
       const { alias, reason } = input;
-      const model = await modelOf(context, input.model);
-      const dataset = await context.catalogLoaders.datasetByName.load(input.dataset);
-      if (!dataset) throw new NotFoundError(`The dataset "${input.dataset.slice(0, 80)}"`);
+      const model = await context.catalogLoaders.getModel(input.model);
+      const dataset = await context.catalogLoaders.getDataset(input.dataset);
       const conditions = input.conditions.map((condition) => ({
         ...keyOf(condition),
         threshold: condition.threshold ?? null,
@@ -72,7 +70,7 @@ export class GateResolver {
   ): Promise<RemoveGatePayload> {
     const { result, problem } = await payloadOf(async () => {
       const { alias, reason } = input;
-      const model = await modelOf(context, input.model);
+      const model = await context.catalogLoaders.getModel(input.model);
       await removeGate(this.db, { model, alias, reason }, context.principal);
       context.evaluationLoaders.gates.clear(model.id);
       return alias;
@@ -102,13 +100,6 @@ export class GateResolver {
       await this.gates.verdictOf({ modelId, alias, versionId: holder.versionId }, context.principal.id),
     );
   }
-}
-
-/** @throws NotFoundError */
-async function modelOf({ catalogLoaders }: EvaluationContext, name: string): Promise<Model> {
-  const model = await catalogLoaders.modelByName.load(name);
-  if (!model) throw new NotFoundError(`The model "${name.slice(0, 80)}"`);
-  return model;
 }
 
 @Resolver(() => GateVerdict)

@@ -10,7 +10,7 @@ export class GateConditionInput extends MetricKeyInput {
   @Field(() => Float, {
     nullable: true,
     description:
-      'Least value of the metric, or the greatest one of metrics of which lower is better. Default: any value.',
+      'Least value of the metric, or the greatest one of metrics of which lower is better, in the unit of the metric: shares such as the accuracy are from 0 to 1. Default: any value.',
   })
   threshold?: number | null;
 

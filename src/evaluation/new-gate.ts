@@ -13,7 +13,7 @@ import { NO_NUMBERS } from './answers-file.js';
 import { countGates, deleteGate, findGates, findModelAccount, type StoredGate, saveGate } from './gate.queries.js';
 import type { GateCondition } from './gate-verdict.js';
 import { findEvaluatedDataset } from './job.queries.js';
-import { measurableOf } from './measure.js';
+import { type MeasuredMetric, measurableOf } from './measure.js';
 import { describeMetric } from './metric-names.js';
 import { isSameMetric, type MetricKey } from './paired.js';
 import { type PlannedDataset, planOf } from './plan.js';
@@ -104,12 +104,14 @@ function checkAlias(alias: string): void {
 
 const NO_ANSWERS = { ...NO_NUMBERS, rows: new Uint32Array(), items: null };
 
+type KnownMetric = MetricKey & Pick<MeasuredMetric, 'higherIsBetter'>;
+
 /** That evaluations of the model on the dataset have. @throws InvalidInputError if it cannot be evaluated on it */
 async function knownMetrics(
   db: CatalogDatabase,
   { defaultVersionId }: Model,
   dataset: PlannedDataset,
-): Promise<MetricKey[]> {
+): Promise<KnownMetric[]> {
   const spec = defaultVersionId === null ? null : (await findSpecs(db, SYSTEM, [defaultVersionId]))[0]?.spec;
   if (!spec) return [[], null].flatMap((labels) => measurableOf(labels, NO_ANSWERS).set.measure());
   const { answers, labels } = planOf(spec, dataset);
@@ -118,7 +120,7 @@ async function knownMetrics(
   return measurableOf(labels, { ...NO_ANSWERS, items }).set.measure();
 }
 
-function checkConditions(conditions: readonly GateCondition[], known: readonly MetricKey[]): void {
+function checkConditions(conditions: readonly GateCondition[], known: readonly KnownMetric[]): void {
   const count = conditions.length;
   if (count < 1 || count > MAX_CONDITIONS)
     throw new InvalidInputError([
@@ -137,13 +139,13 @@ function checkConditions(conditions: readonly GateCondition[], known: readonly M
 function conditionProblems(
   condition: GateCondition,
   earlier: readonly GateCondition[],
-  known: readonly MetricKey[],
+  known: readonly KnownMetric[],
 ): InputProblem[] {
   const path = ['input', 'conditions', String(earlier.length)];
   const { threshold, margin } = condition;
   const received = describeMetric(condition);
-  if (!known.some((metric) => isSameMetric(metric, condition)))
-    return [unknownMetric([...path, 'name'], condition, known)];
+  const metric = known.find((one) => isSameMetric(one, condition));
+  if (!metric) return [unknownMetric([...path, 'name'], condition, known)];
   if (earlier.some((metric) => isSameMetric(metric, condition)))
     return [
       { path, code: 'WRONG_KIND', message: 'the metric is listed twice', expected: 'different metrics', received },
@@ -178,6 +180,18 @@ function conditionProblems(
         message: 'the margin is negative',
         expected: 'at least 0',
         received: `${margin}`,
+      },
+    ];
+  // In percent, such a threshold is never reached, and such a margin lets every version pass.
+  const large = metric.higherIsBetter && (['threshold', 'margin'] as const).find((name) => (condition[name] ?? 0) > 1);
+  if (large)
+    return [
+      {
+        path: [...path, large],
+        code: 'OUT_OF_RANGE',
+        message: `no ${received} is above 1`,
+        expected: 'at most 1: send 0.95 for 95%',
+        received: `${condition[large]}`,
       },
     ];
   return [];

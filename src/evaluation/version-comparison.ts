@@ -171,11 +171,15 @@ export function unknownMetric(path: readonly string[], metric: MetricKey, known:
     path,
     code: 'UNKNOWN_NAME',
     message: 'evaluations of this task have no such metric',
-    expected: known
-      .filter(({ label }) => label === metric.label)
-      .slice(0, MAX_NAMED)
-      .map(describeMetric)
-      .join(', '),
+    expected: similarTo(metric, known).slice(0, MAX_NAMED).map(describeMetric).join(', '),
     received: describeMetric(metric),
   };
+}
+
+/** Those of the same class; of an unknown class, those of other classes. */
+function similarTo({ name, label }: MetricKey, known: readonly MetricKey[]): readonly MetricKey[] {
+  const ofClass = known.filter((one) => one.label === label);
+  if (ofClass.length > 0) return ofClass;
+  const ofName = known.filter((one) => one.label !== null && one.name === name);
+  return ofName.length > 0 ? ofName : known.filter((one) => one.label !== null);
 }

@@ -225,12 +225,18 @@ test('conditions that make no sense are refused', async () => {
   expect(await refused([{ name: 'acuracy', threshold: 1 }])).toMatchObject([
     { path: at('0', 'name'), code: 'UNKNOWN_NAME', expected: expect.stringContaining('accuracy') },
   ]);
-  expect(await refused([{ name: 'recall', label: 'maybe', threshold: 1 }])).toMatchObject([{ code: 'UNKNOWN_NAME' }]);
+  expect(await refused([{ name: 'recall', label: 'maybe', threshold: 1 }])).toMatchObject([
+    { code: 'UNKNOWN_NAME', expected: 'recall of no, recall of yes' },
+  ]);
   expect(await refused([{ name: 'accuracy' }])).toMatchObject([{ path: at('0'), code: 'MISSING' }]);
   expect(await refused([ACCURACY, ACCURACY])).toMatchObject([{ path: at('1'), code: 'WRONG_KIND' }]);
   expect(await refused([{ name: 'accuracy', margin: -1 }])).toMatchObject([
     { path: at('0', 'margin'), code: 'OUT_OF_RANGE' },
   ]);
+  for (const field of ['threshold', 'margin'])
+    expect(await refused([{ name: 'accuracy', [field]: 95 }])).toMatchObject([
+      { path: at('0', field), code: 'OUT_OF_RANGE', expected: 'at most 1: send 0.95 for 95%' },
+    ]);
   for (const field of ['threshold', 'margin']) {
     // Only a literal is infinite: variables are not.
     const conditions = `[{ name: "accuracy", ${field}: 1e999 }]`;
@@ -242,6 +248,15 @@ test('conditions that make no sense are refused', async () => {
   expect(await refused([ACCURACY], { alias: 'No Name' })).toMatchObject([{ path: ['input', 'alias'] }]);
   expect(await refused([ACCURACY], { dataset: 'no-such' })).toBe('NOT_FOUND');
   expect(await refused([ACCURACY], { model: 'no-such' })).toBe('NOT_FOUND');
+  expect((await setGate('wrong', [ACCURACY], { dataset: 'held-ou' })).problem.message).toContain(
+    'Did you mean held-out?',
+  );
+  expect((await setGate('wrong', [ACCURACY], { model: 'told-clas' })).problem.message).toContain(
+    'Did you mean told-class?',
+  );
+  const { problem } = (await admin.send(EVALUATE, { input: { version: 'told-class:77', dataset: 'held-out' } }))
+    .evaluate;
+  expect(problem.message).toMatch(/Did you mean told-class:\d\?/);
   const remove = async (alias: string) =>
     (await admin.send(REMOVE_GATE, { input: { model: 'told-class', alias } })).removeGate;
   expect((await remove('wrong')).problem.code).toBe('NOT_FOUND');
