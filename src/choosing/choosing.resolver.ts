@@ -67,7 +67,7 @@ export class ChoosingResolver {
   @Cost({ points: POINTS_PER_CHANGE + MAX_BEGUN * POINTS_PER_EVALUATION })
   @Mutation(() => RecommendEvaluationsPayload, {
     nullable: true,
-    description: `Evaluates the first versions that \`Recommendation.missing\` lists, as \`evaluate\` does: at most ${MAX_BEGUN}, and those that were not begun before first, so call it again when these have ended. It stops when too many evaluations are waiting. Needs the role evaluator, or models of your account. Problems: InvalidInput, NotFound, Forbidden; of a version, those of \`evaluate\`.`,
+    description: `Evaluates the first versions that \`Recommendation.missing\` lists, as \`evaluate\` does: at most ${MAX_BEGUN}, and those that were not begun before first, so call it again when these have ended, until \`evaluations\` is empty. It stops when too many evaluations are waiting. Needs the role evaluator, or models of your account. Problems: InvalidInput, NotFound, Forbidden; of a version, those of \`evaluate\`.`,
   })
   async recommendEvaluations(
     @Arg('input', () => RecommendEvaluationsInput, { description: 'The recommendation.' })
@@ -159,7 +159,7 @@ export class RecommendationResolver {
   @Cost({ elements: listed })
   @FieldResolver(() => [MissingEvaluation], {
     description:
-      'Versions that this server has not evaluated on the present rows of the dataset, and that do not miss another constraint: default versions first. `recommendEvaluations` evaluates them. With imported metrics, they are ranked as well.',
+      'Versions that this server has not evaluated on the present rows of the dataset, and that do not miss another constraint: default versions first. `recommendEvaluations` evaluates them. With imported metrics, they are ranked as well. Some may not fit the dataset: `recommendEvaluations` refuses those.',
   })
   missing(
     @Root() { recommended }: Recommendation,

@@ -110,7 +110,8 @@ function reasonAgainst(candidate: Candidate, average: string | null): string | n
   const { isOnTrainingData, metric, evaluationId } = candidate;
   if (evaluationId === null) return 'The version was not evaluated on the dataset.';
   if (isOnTrainingData) return 'The version was trained on the dataset, so the metric does not say how good it is.';
-  if (metric === null) return 'The evaluation does not have the metric.';
+  if (metric === null)
+    return 'The evaluation does not have the metric over all classes: `Evaluation.metrics` lists those that it has.';
   if (metric.value === null) return metric.undefinedReason ?? 'The metric is undefined.';
   if (metric.average === average) return null;
   return `The metric averages over classes as "${metric.average}", and that of the others as "${average}".`;
@@ -166,7 +167,8 @@ export function isCertain({ constraint, value }: Miss): boolean {
   return value !== null || constraint === 'LICENSES';
 }
 
-const UNMEASURED = 'Not measured on this machine: that is done once the version is loaded and the server is idle.';
+const UNMEASURED =
+  'Not measured on this machine: that is done when the server is idle, once a prediction or `load` has loaded the version.';
 
 function missOf(constraint: ConstraintName, limit: number | null | undefined, value: number | null): Miss | null {
   if (limit == null || (value !== null && value <= limit)) return null;

@@ -200,7 +200,9 @@ class Reading {
     const same = isStrict && !allowsDuplicates ? this.#digests.add(line, row.number) : null;
     if (same !== null) {
       const message = `the row is the same as row ${same}`;
-      this.problems.push(problemAt(placeOf(row), 'WRONG_KIND', message, null, 'rows that differ'));
+      this.problems.push(
+        problemAt(placeOf(row), 'WRONG_KIND', message, null, 'rows that differ, or allowDuplicates: true'),
+      );
     }
     if (this.problems.length > 0) return;
     this.#previewCharacters += line.length;

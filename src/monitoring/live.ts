@@ -25,6 +25,7 @@ const DAY_MS = 86_400_000;
 const MAX_PREDICTIONS = 100_000;
 /** Each may have a key of its own, which the event loop decrypts: 2 ms. */
 const ROWS_A_READ = 200;
+const NO_OUTCOMES = 'No outcome was recorded of the predictions in the window.';
 
 export interface MeasuredWindow {
   readonly since: Date;
@@ -86,7 +87,8 @@ export class Live {
       const seed = `outcomes of ${version.id}`;
       const { outcomes, metrics } = await thread.ask<MeasuredOutcomes>({ kind: 'measure', seed });
       const times = { since: new Date(window.since), measuredAt: new Date(measuredAt) };
-      return { ...times, predictions, outcomes, isCapped, metrics };
+      const found = outcomes > 0 ? metrics : metrics.map((metric) => ({ ...metric, undefinedReason: NO_OUTCOMES }));
+      return { ...times, predictions, outcomes, isCapped, metrics: found };
     } finally {
       await thread.end();
     }

@@ -339,6 +339,7 @@ test('live metrics of numbers have the unit of the number', async () => {
   const none = await live(shop, 'penguins');
   expect(none).toMatchObject({ predictions: 0, outcomes: 0 });
   expect(none.metrics[0]).toMatchObject({ name: 'accuracy', value: null, interval: null });
+  expect(none.metrics[0].undefinedReason).toContain('No outcome was recorded');
 });
 
 test('outcomes become answers as an evaluation has them; of labels that the version does not have, none', () => {
