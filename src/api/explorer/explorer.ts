@@ -76,6 +76,9 @@ const GROUPS = ['Explore', 'Predict', 'Operate'];
 const GROUP_OF: Readonly<Record<string, string>> = {
   predict: 'Predict',
   predictMany: 'Predict',
+  evaluate: 'Operate',
+  recommendEvaluations: 'Operate',
+  setGate: 'Operate',
   setAlias: 'Operate',
   engine: 'Operate',
 };
