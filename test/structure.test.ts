@@ -364,6 +364,7 @@ test('queries take the principal, except those of the server itself and those th
     'datasets/dataset-images.queries.ts insertImageThumbnail',
     'evaluation/evaluation.queries.ts insertEvaluation',
     // Evaluating is the server's work, once it is recorded.
+    'evaluation/job.queries.ts doOthersWait',
     'evaluation/job.queries.ts findNextJob',
     // For the server itself, of what an administrator or the owner asked for.
     'prediction/erasure.queries.ts countUnfinishedByKeys',

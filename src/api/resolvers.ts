@@ -39,6 +39,7 @@ import {
   VersionGateResolver,
 } from '../evaluation/gate.resolver.js';
 import type { Gates } from '../evaluation/gates.js';
+import { FeatureImportanceResolver, ImportanceResolver } from '../evaluation/importance.resolver.js';
 import { ModelCardResolver } from '../evaluation/model-card.resolver.js';
 import { PlotResolver } from '../evaluation/plot.resolver.js';
 import type { Plots } from '../evaluation/plots.js';
@@ -154,6 +155,8 @@ export const RESOLVERS: ReadonlyMap<ResolverClass, (parts: ResolverParts) => obj
   [VersionPredictionsResolver, ({ predictionDb }) => new VersionPredictionsResolver(predictionDb)],
   [EvaluationResolver, () => new EvaluationResolver()],
   [EvaluationJobResolver, ({ evaluator }) => new EvaluationJobResolver(evaluator)],
+  [ImportanceResolver, () => new ImportanceResolver()],
+  [FeatureImportanceResolver, () => new FeatureImportanceResolver()],
   [PlotResolver, ({ plots }) => new PlotResolver(plots)],
   [ComparisonResolver, ({ comparison }) => new ComparisonResolver(comparison)],
   [VersionComparisonResolver, () => new VersionComparisonResolver()],

@@ -5,6 +5,7 @@ import type { LatencyPoint } from '../engine/latency-curve.js';
 import { AppError, BadArgumentError, type InputProblem, InvalidInputError, UploadLimitError } from '../errors.js';
 import type { Comparisons } from '../evaluation/comparisons.js';
 import type { Evaluator } from '../evaluation/evaluator.js';
+import { usualMetric } from '../evaluation/usual-metric.js';
 import { measuredHere } from '../serving/latency-records.js';
 import type { TaskName } from '../tasks/tasks.js';
 import type { Option, Unevaluated } from './candidates.queries.js';
@@ -22,7 +23,6 @@ import {
   missesOf,
   type Pair,
 } from './ranking.js';
-import { usualMetric } from './usual-metric.js';
 
 export interface Wanted extends Constraints {
   readonly task: TaskName;

@@ -1,7 +1,7 @@
 import { Arg, Ctx, FieldResolver, Mutation, Resolver, Root } from 'type-graphql';
 import { Policy } from '../access/policy.js';
 import { InferenceFailedError, NotFoundError } from '../errors.js';
-import { Cost, POINTS_PER_CHANGE } from '../graphql/cost.js';
+import { type Args, Cost, POINTS_PER_CHANGE } from '../graphql/cost.js';
 import { create } from '../graphql/create.js';
 import { InferenceFailed, Problem, payloadOf } from '../graphql/problem.type.js';
 import { SafeInt } from '../graphql/scalars.js';
@@ -19,22 +19,30 @@ import {
 } from './evaluation-job.type.js';
 import { MAX_FAILED_SHARE, MAX_ROW_PROBLEMS } from './evaluation-run.js';
 import type { Evaluator } from './evaluator.js';
+import { DEFAULT_REPEATS, type Importance, MAX_REPEATS } from './importance.js';
 import type { EvaluationContext } from './loaders.js';
 import { MAX_SLICES } from './slices.js';
 
 /** Rows are run at low priority, one batch at a time. */
 const POINTS_PER_EVALUATION = 1_000;
+const POINTS_PER_REPEAT = 100;
 const POINTS_PER_PART = 10;
+
+function priceOfEvaluation({ input }: Args): number {
+  const { importance } = input as EvaluateInput;
+  const repeats = importance ? Math.min(Math.max(1, importance.repeats ?? DEFAULT_REPEATS), MAX_REPEATS) : 0;
+  return POINTS_PER_CHANGE + POINTS_PER_EVALUATION + POINTS_PER_REPEAT * repeats;
+}
 
 @Resolver(() => Evaluation)
 export class EvaluationJobResolver {
   constructor(private readonly evaluator: Evaluator) {}
 
   @Policy('contribute')
-  @Cost({ points: POINTS_PER_CHANGE + POINTS_PER_EVALUATION })
+  @Cost({ points: priceOfEvaluation })
   @Mutation(() => EvaluationPayload, {
     nullable: true,
-    description: `Records an evaluation of a version on a dataset, and returns at once; or returns the one of the same version, dataset and slices, with the same execution provider and runtime, if there is one that has not failed. It goes on in the background, at low priority, also after a restart: ask for it again, about once a second, until its \`jobState\` is SUCCEEDED, FAILED or CANCELLED. It fails if the version does not answer more than ${MAX_FAILED_SHARE * 100}% of the rows. For versions that answer classes, numbers, objects, masks, entities, answers to questions, ranked documents or similarities. Needs the role evaluator, or a model of your account. Problems: InvalidInput, NotFound, NotReady, Overloaded (too many evaluations are waiting), Forbidden, StorageFull.`,
+    description: `Records an evaluation of a version on a dataset, and returns at once; or returns the one of the same version, dataset, slices and importance, with the same execution provider and runtime, if there is one that has not failed. It goes on in the background, at low priority, also after a restart: ask for it again, about once a second, until its \`jobState\` is SUCCEEDED, FAILED or CANCELLED. It fails if the version does not answer more than ${MAX_FAILED_SHARE * 100}% of the rows. For versions that answer classes, numbers, objects, masks, entities, answers to questions, ranked documents or similarities. Needs the role evaluator, or a model of your account. Problems: InvalidInput, NotFound, NotReady, Overloaded (too many evaluations are waiting), Forbidden, StorageFull.`,
   })
   async evaluate(
     @Arg('input', () => EvaluateInput, { description: 'What to evaluate.' }) input: EvaluateInput,
@@ -83,9 +91,13 @@ export class EvaluationJobResolver {
     if (jobState !== 'QUEUED' && jobState !== 'RUNNING') return null;
     const job = await evaluationLoaders.job.load(id);
     if (!job) return null;
+    const { row_count, done_rows, done_columns } = job;
+    const importance: Importance | null = JSON.parse(job.importance);
+    const all = row_count * (1 + (importance ? importance.columns * importance.repeats : 0));
+    const done = done_rows + row_count * done_columns * (importance?.repeats ?? 0);
     const rowsPerSecond = this.evaluator.rowsPerSecond(id);
-    const remainingMs = rowsPerSecond && ((job.row_count - job.done_rows) * 1_000) / rowsPerSecond;
-    return create(EvaluationProgress, { percent: (job.done_rows * 100) / job.row_count, rowsPerSecond, remainingMs });
+    const remainingMs = rowsPerSecond && ((all - done) * 1_000) / rowsPerSecond;
+    return create(EvaluationProgress, { percent: (done * 100) / all, rowsPerSecond, remainingMs });
   }
 
   @FieldResolver(() => Problem, { nullable: true, description: 'Why it FAILED; null otherwise.' })

@@ -5,6 +5,7 @@ import { enumOf } from '../graphql/enum.type.js';
 import { Problem } from '../graphql/problem.type.js';
 import { FloatList, JSONValue, SafeInt, VersionRef } from '../graphql/scalars.js';
 import { Evaluation, Metric } from './evaluation.type.js';
+import { ImportanceInput } from './importance.type.js';
 import { MAX_SLICED_SCORES, MAX_SLICES, MAX_TEXT_CHARACTERS, MAX_VALUES } from './slices.js';
 
 /** Of all metrics of a slice that cover all classes. */
@@ -53,6 +54,12 @@ export class EvaluateInput {
   })
   slices?: SliceInput[] | null;
 
+  @Field(() => ImportanceInput, {
+    nullable: true,
+    description: 'How much a metric depends on each column, for versions that read rows. Default: it is not measured.',
+  })
+  importance?: ImportanceInput | null;
+
   @Field(() => String, { nullable: true, description: REASON })
   reason?: string | null;
 }
@@ -78,7 +85,8 @@ export class EvaluationPayload {
 @ObjectType({ description: 'How far an evaluation is.' })
 export class EvaluationProgress {
   @Field(() => Float, {
-    description: 'Share of the rows whose answers are stored, in percent. At 100, the metrics are being computed.',
+    description:
+      'Share of the rows whose answers are stored, in percent; with `importance`, of all rows that are to be run, counted after each column. At 100, the metrics are being computed.',
   })
   percent!: number;
 

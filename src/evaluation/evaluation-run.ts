@@ -1,16 +1,12 @@
 /** One evaluation, from its first piece, or the one after the last that is stored, to its metrics. */
 import { createHash } from 'node:crypto';
 import type { Transaction } from 'kysely';
-import type { Logger } from 'pino';
 import { SYSTEM } from '../access/principal.js';
 import { findVersionsByIds } from '../catalog/version.queries.js';
 import { findPieces } from '../datasets/dataset-rows.queries.js';
-import type { Engine } from '../engine/engine.js';
 import { AppError } from '../errors.js';
 import { faultPoint } from '../fault-points.js'; // @fault
 import { environmentOf } from '../serving/latency-records.js';
-import type { Resolved, Serving } from '../serving/serving.js';
-import type { BlobFolder } from '../storage/blobs.js';
 import type { CatalogDatabase, CatalogTables } from '../storage/database.js';
 import type { DatasetPieceTable } from '../storage/migrations/catalog.table.js';
 import { toFlag } from '../storage/sql.js';
@@ -18,7 +14,16 @@ import { withoutPaths } from '../without-paths.js';
 import { encodeAnswers } from './answers-file.js';
 import type { NewMetric } from './evaluation.queries.js';
 import {
-  deletePieces,
+  type Answered,
+  type EvaluationRun,
+  type EvaluatorParts,
+  type Running,
+  runPartsOf,
+} from './evaluation-parts.js';
+import type { Importance } from './importance.js';
+import { measureImportance } from './importance-run.js';
+import {
+  deleteAnswers,
   findAnswerPieces,
   findEvaluatedDataset,
   findJob,
@@ -31,26 +36,9 @@ import {
 import type { MeasuredMetric } from './measure.js';
 import { measureInThread, UnmeasurableError } from './measuring.js';
 import type { MeasuringTask } from './measuring-thread.js';
-import { type Plan, planOf } from './plan.js';
+import { planOf } from './plan.js';
 import type { FailedRow } from './row-answer.js';
 import { runRows } from './row-runs.js';
-
-export interface EvaluatorParts {
-  readonly db: CatalogDatabase;
-  readonly blobs: BlobFolder;
-  readonly serving: Serving;
-  readonly engine: Engine;
-  readonly log: Logger;
-}
-
-/** The evaluation that is running. */
-export interface EvaluationRun {
-  readonly id: string;
-  readonly stop: AbortController;
-  readonly startedAt: number;
-  /** Since `startedAt`. */
-  answeredRows: number;
-}
 
 type Trx = Transaction<CatalogTables>;
 
@@ -58,10 +46,11 @@ type Trx = Transaction<CatalogTables>;
 export const MAX_FAILED_SHARE = 0.05;
 export const MAX_ROW_PROBLEMS = 20;
 const MAX_MESSAGE_CHARACTERS = 500;
-/** All evaluations share what the engine gives to one caller. */
-const CALLER = 'evaluation';
-
-/** Ends with a result, or FAILED. @throws what may go better later; the reason of the signal */
+/**
+ * Ends with a result, or FAILED, or goes on when it is called again, because other accounts have their turn.
+ *
+ * @throws what may go better later; the reason of the signal
+ */
 export async function runEvaluation(parts: EvaluatorParts, job: Job, run: EvaluationRun): Promise<void> {
   const { db } = parts;
   try {
@@ -91,6 +80,7 @@ async function runAllRows(parts: EvaluatorParts, job: Job, run: EvaluationRun): 
   const resolved = await serving.resolve(version.ref, SYSTEM);
   const { spec } = resolved.engineVersion;
   const plan = planOf(spec, { target: dataset.target, columns: JSON.parse(dataset.columns) });
+  const running = { run, plan, resolved };
   await beginAgainElsewhere(db, job, engine.provider);
   const pieces = await db.transaction().execute((trx) => findAnswerPieces(trx, run.id));
   const last = pieces.at(-1);
@@ -98,11 +88,15 @@ async function runAllRows(parts: EvaluatorParts, job: Job, run: EvaluationRun): 
     run.stop.signal.throwIfAborted();
     const [piece] = await findPieces(db, SYSTEM, job.dataset_id, { from, limit: 1 });
     if (!piece) break;
-    if (!(await answerPiece(parts, piece, { run, plan, resolved }))) return;
+    if (!(await answerPiece(parts, piece, running))) return;
     run.answeredRows += piece.row_count;
     from = piece.first_row + piece.row_count;
   }
-  await finish(parts, job, { run, plan });
+  const answered = await answeredRows(parts, job, running);
+  const importance: Importance | null = JSON.parse(job.importance);
+  if (importance && !(await measureImportance(parts, { ...running, account: job.account, importance, answered })))
+    return;
+  await finish(parts, job, { run, answered });
 }
 
 /** Answers of another execution provider, or of another runtime, may differ. */
@@ -110,32 +104,20 @@ async function beginAgainElsewhere(db: CatalogDatabase, job: Job, engineProvider
   const { provider, runtime } = environmentOf(engineProvider);
   if (job.provider === provider && job.runtime === runtime) return;
   await db.transaction().execute(async (trx) => {
-    await deletePieces(trx, job.evaluation_id);
+    await deleteAnswers(trx, job.evaluation_id);
     await updateJob(trx, job.evaluation_id, { provider, runtime, failed_rows: 0, row_problems: '[]' });
   });
-}
-
-interface Running {
-  readonly run: EvaluationRun;
-  readonly plan: Plan;
 }
 
 /** Returns whether the evaluation goes on: it may have been cancelled, deleted, or have too many rows without an answer. */
 async function answerPiece(
   { db, blobs, engine }: EvaluatorParts,
   piece: DatasetPieceTable,
-  { run, plan, resolved }: Running & { readonly resolved: Resolved },
+  { run, plan, resolved }: Running,
 ): Promise<boolean> {
-  const { signal } = run.stop;
   const lines = (await blobs.get(piece.sha256)).toString('utf8').split('\n').slice(0, piece.row_count);
-  const connection = {
-    caller: CALLER,
-    get isClosed() {
-      return signal.aborted;
-    },
-  };
   const { answers, failed } = await runRows(
-    { engine, blobs, version: resolved, plan, connection, signal },
+    runPartsOf({ engine, blobs }, { run, plan, resolved }),
     lines,
     piece.first_row,
   );
@@ -158,20 +140,26 @@ async function answerPiece(
   });
 }
 
-async function finish({ db, blobs }: EvaluatorParts, job: Job, { run, plan }: Running): Promise<void> {
-  const { id, stop } = run;
-  const stored = await db.transaction().execute((trx) => findAnswerPieces(trx, id));
+async function answeredRows({ db, blobs }: EvaluatorParts, job: Job, { run, plan }: Running): Promise<Answered> {
+  const stored = await db.transaction().execute((trx) => findAnswerPieces(trx, run.id));
   const rowsAt = await rowBlobs(db, job.dataset_id);
-  const task: MeasuringTask = {
+  return {
     labels: plan.answers === 'regression' ? null : plan.labels,
     seed: createHash('sha256').update(`${job.artifact_sha256} ${job.rows_sha256}`).digest('hex'),
-    slices: JSON.parse(job.slices),
     pieces: stored.map(({ sha256, first_row: firstRow }) => ({
       answers: blobs.pathOf(sha256),
       rows: blobs.pathOf(rowsAt.get(firstRow) ?? ''),
       firstRow,
     })),
   };
+}
+
+async function finish(
+  { db }: EvaluatorParts,
+  job: Job,
+  { run: { id, stop }, answered }: { readonly run: EvaluationRun; readonly answered: Answered },
+): Promise<void> {
+  const task: MeasuringTask = { ...answered, slices: JSON.parse(job.slices) };
   const { metrics, parts } = await measureInThread(task, stop.signal);
   faultPoint('evaluation.measured'); // @fault
   await db.transaction().execute(async (trx) => {
@@ -203,7 +191,7 @@ async function rowBlobs(db: CatalogDatabase, datasetId: string): Promise<Map<num
 export async function fails(trx: Trx, id: string, problem: string): Promise<void> {
   await updateJob(trx, id, { problem });
   await setJobState(trx, id, { job_state: 'FAILED', finished_at: Date.now() });
-  await deletePieces(trx, id);
+  await deleteAnswers(trx, id);
 }
 
 function toNewMetric({ undefinedReason, higherIsBetter, interval, ...metric }: MeasuredMetric): NewMetric {

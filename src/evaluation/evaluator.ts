@@ -11,10 +11,12 @@ import type { Version } from '../catalog/version.type.js';
 import { ForbiddenError, NotFoundError, UploadLimitError } from '../errors.js';
 import { RecordedWork } from '../recorded-work.js';
 import { environmentOf } from '../serving/latency-records.js';
-import { type EvaluationRun, type EvaluatorParts, fails, runEvaluation } from './evaluation-run.js';
+import type { EvaluationRun, EvaluatorParts } from './evaluation-parts.js';
+import { fails, runEvaluation } from './evaluation-run.js';
+import { checkImportance, type WantedImportance } from './importance.js';
 import {
   countJobs,
-  deletePieces,
+  deleteAnswers,
   findEvaluatedDataset,
   findJob,
   findNextJob,
@@ -25,7 +27,7 @@ import {
   setJobState,
   updateJob,
 } from './job.queries.js';
-import { planOf } from './plan.js';
+import { type Plan, planOf } from './plan.js';
 import { refused, withoutRows } from './planned-dataset.js';
 import { checkSlices, type WantedSlice } from './slices.js';
 
@@ -43,6 +45,7 @@ export interface WantedEvaluation {
   /** As it was named. */
   readonly version: string;
   readonly slices?: readonly WantedSlice[] | null;
+  readonly importance?: WantedImportance | null;
   readonly reason?: string | null;
 }
 
@@ -92,22 +95,13 @@ export class Evaluator {
     if (rows_sha256 === null || row_count === null) throw withoutRows(dataset.name);
     const { engineVersion } = await serving.resolve(version.ref, SYSTEM, { path: ['input'] });
     const columns = JSON.parse(dataset.columns);
-    const { labels, itemOf } = planOf(engineVersion.spec, { target: dataset.target, columns });
-    if (itemOf && row_count > MAX_ITEMS)
-      throw refused(
-        'dataset',
-        'it has too many rows for such answers',
-        `at most ${MAX_ITEMS} rows`,
-        `${row_count} rows`,
-      );
-    if (row_count * labels.length > MAX_SCORES)
-      throw refused(
-        'dataset',
-        'it has too many rows for so many classes',
-        `${MAX_SCORES} scores`,
-        `${row_count * labels.length} scores`,
-      );
-    const slices = checkSlices(wanted.slices ?? [], columns, row_count * Math.max(1, labels.length));
+    const plan = planOf(engineVersion.spec, { target: dataset.target, columns });
+    checkSize(row_count, plan);
+    const slices = checkSlices(wanted.slices ?? [], columns, row_count * Math.max(1, plan.labels.length));
+    const importance =
+      wanted.importance == null
+        ? null
+        : checkImportance(wanted.importance, engineVersion.spec, { plan, rows: row_count });
     const { provider, runtime } = environmentOf(engine.provider);
     const job = {
       version_id: version.id,
@@ -117,6 +111,7 @@ export class Evaluator {
       rows_sha256,
       row_count,
       slices: JSON.stringify(slices),
+      importance: JSON.stringify(importance),
       provider,
       runtime,
     };
@@ -126,7 +121,7 @@ export class Evaluator {
       await forgetWithoutResult(trx, principal.id, MAX_KEPT.withoutResult);
       await checkRoom(trx, principal.id);
       const id = await insertJob(trx, job, Date.now());
-      const after = { evaluation: id, dataset: dataset.name, slices };
+      const after = { evaluation: id, dataset: dataset.name, slices, importance };
       await appendAudit(trx, principal, { action: 'evaluate', target: version.ref, reason, before: null, after });
       return { id, isNew: true };
     });
@@ -150,7 +145,7 @@ export class Evaluator {
       const before = { jobState: job.job_state };
       if (job.job_state !== 'QUEUED' && job.job_state !== 'RUNNING') return;
       await setJobState(trx, id, { job_state: 'CANCELLED', finished_at: Date.now() });
-      await deletePieces(trx, id);
+      await deleteAnswers(trx, id);
       const after = { jobState: 'CANCELLED' };
       await appendAudit(trx, principal, { action: 'cancelEvaluation', target: id, reason, before, after });
     });
@@ -202,6 +197,15 @@ function checkMayEvaluate(principal: Principal, model: Model, ref: string): void
   if (!roles.includes('evaluator') && !roles.includes('admin') && model.account !== id)
     throw new ForbiddenError(`Evaluating "${model.name}"`, 'the role evaluator, or the account that owns the model');
   checkGrant(principal, model.name, ref, 'Evaluating');
+}
+
+/** @throws InvalidInputError */
+function checkSize(rows: number, { labels, itemOf }: Plan): void {
+  if (itemOf && rows > MAX_ITEMS)
+    throw refused('dataset', 'it has too many rows for such answers', `at most ${MAX_ITEMS} rows`, `${rows} rows`);
+  const scores = rows * labels.length;
+  if (scores > MAX_SCORES)
+    throw refused('dataset', 'it has too many rows for so many classes', `${MAX_SCORES} scores`, `${scores} scores`);
 }
 
 /** @throws UploadLimitError */

@@ -24,7 +24,7 @@ const WITHOUT_RESULT = ['FAILED', 'CANCELLED'] as const;
 export type NewJob = Pick<EvaluationTable, 'version_id' | 'dataset_id'> &
   Pick<
     EvaluationJobTable,
-    'account' | 'artifact_sha256' | 'rows_sha256' | 'row_count' | 'slices' | 'provider' | 'runtime'
+    'account' | 'artifact_sha256' | 'rows_sha256' | 'row_count' | 'slices' | 'importance' | 'provider' | 'runtime'
   >;
 
 export type Job = EvaluationJobTable & Pick<EvaluationTable, 'version_id' | 'dataset_id' | 'job_state'>;
@@ -55,6 +55,7 @@ export async function findSameJob(trx: Trx, job: NewJob): Promise<string | undef
     .where('evaluation_job.artifact_sha256', '=', job.artifact_sha256)
     .where('evaluation_job.rows_sha256', '=', job.rows_sha256)
     .where('evaluation_job.slices', '=', job.slices)
+    .where('evaluation_job.importance', '=', job.importance)
     .where('evaluation_job.provider', '=', job.provider)
     .where('evaluation_job.runtime', '=', job.runtime)
     .orderBy('evaluation.id', 'desc')
@@ -135,12 +136,12 @@ export async function findJob(trx: Trx, id: string): Promise<Job | undefined> {
   return jobs(trx).where('evaluation.id', '=', id).executeTakeFirst();
 }
 
-export type JobOfEvaluation = EvaluationJobTable & { readonly done_rows: number };
+export type JobOfEvaluation = EvaluationJobTable & { readonly done_rows: number; readonly done_columns: number };
 
-/** The jobs of evaluations that the principal may see, with the rows whose answers are stored. */
+/** The jobs of evaluations that the principal may see, with the rows whose answers are stored, and the columns whose importance is. */
 export async function findJobs(
   db: CatalogDatabase,
-  principal: Principal,
+  principal: Viewer,
   ids: readonly string[],
 ): Promise<JobOfEvaluation[]> {
   return visibleEvaluations(db, principal)
@@ -156,6 +157,16 @@ export async function findJobs(
         .$notNull()
         .as('done_rows'),
     )
+    .select((eb) =>
+      eb
+        .selectFrom('evaluation_part')
+        .select(rowCount().as('columns'))
+        .whereRef('evaluation_part.evaluation_id', '=', 'evaluation.id')
+        .where('evaluation_part.kind', '=', 'IMPORTANCE')
+        .$asScalar()
+        .$notNull()
+        .as('done_columns'),
+    )
     .execute();
 }
 
@@ -169,6 +180,7 @@ function partsOf(db: CatalogDatabase, viewer: Viewer, evaluationId: string, { ki
   const parts = visibleEvaluations(db, viewer)
     .innerJoin('evaluation_part', 'evaluation_part.evaluation_id', 'evaluation.id')
     .where('evaluation.id', '=', evaluationId)
+    .where('evaluation.job_state', '=', 'SUCCEEDED')
     .where('evaluation_part.kind', '=', kind)
     .orderBy('evaluation_part.ordinal');
   return label === null ? parts : parts.where('evaluation_part.label', '=', label);
@@ -219,8 +231,38 @@ export async function insertPiece(trx: Trx, piece: EvaluationPieceTable): Promis
   await trx.insertInto('evaluation_piece').values(piece).execute();
 }
 
-export async function deletePieces(trx: Trx, id: string): Promise<void> {
+/** All that was found so far. */
+export async function deleteAnswers(trx: Trx, id: string): Promise<void> {
   await trx.deleteFrom('evaluation_piece').where('evaluation_id', '=', id).execute();
+  await trx.deleteFrom('evaluation_part').where('evaluation_id', '=', id).execute();
+}
+
+/** The importance of one column, before the other results. `ordinal`: of the column. */
+export async function insertImportance(
+  trx: Trx,
+  part: Pick<EvaluationPartTable, 'evaluation_id' | 'ordinal' | 'label' | 'content'>,
+): Promise<void> {
+  await trx
+    .insertInto('evaluation_part')
+    .values({ ...part, kind: 'IMPORTANCE' })
+    .execute();
+}
+
+/** Number of columns whose importance is stored. */
+export async function countImportances(trx: Trx, id: string): Promise<number> {
+  const found = await trx
+    .selectFrom('evaluation_part')
+    .select(rowCount().as('count'))
+    .where('evaluation_id', '=', id)
+    .where('kind', '=', 'IMPORTANCE')
+    .executeTakeFirstOrThrow();
+  return found.count;
+}
+
+/** Whether another account waits for an evaluation. */
+export async function doOthersWait(db: CatalogDatabase, account: string): Promise<boolean> {
+  const found = jobs(db).where(IS_UNFINISHED).where('evaluation_job.account', '!=', account);
+  return (await found.limit(1).executeTakeFirst()) !== undefined;
 }
 
 /** In order. At most as many as the dataset has. */

@@ -7,15 +7,15 @@ import type { Model } from '../catalog/model.type.js';
 import { isAliasName } from '../catalog/ref.js';
 import { findSpecs } from '../catalog/version.queries.js';
 import { ForbiddenError, type InputProblem, InvalidInputError, NotFoundError, UploadLimitError } from '../errors.js';
+import type { MetricIdentity } from '../statistics/metric-set.js';
 import type { CatalogDatabase } from '../storage/database.js';
 import { describe } from '../tasks/problems.js';
-import { NO_NUMBERS } from './answers-file.js';
 import { countGates, deleteGate, findGates, findModelAccount, type StoredGate, saveGate } from './gate.queries.js';
 import type { GateCondition } from './gate-verdict.js';
 import { findEvaluatedDataset } from './job.queries.js';
-import { type MeasuredMetric, measurableOf } from './measure.js';
+import { metricsOf, usualMetrics } from './known-metrics.js';
 import { describeMetric } from './metric-names.js';
-import { isSameMetric, type MetricKey } from './paired.js';
+import { isSameMetric } from './paired.js';
 import { type PlannedDataset, planOf } from './plan.js';
 import { withoutRows } from './planned-dataset.js';
 import { unknownMetric } from './version-comparison.js';
@@ -102,25 +102,17 @@ function checkAlias(alias: string): void {
   ]);
 }
 
-const NO_ANSWERS = { ...NO_NUMBERS, rows: new Uint32Array(), items: null };
-
-type KnownMetric = MetricKey & Pick<MeasuredMetric, 'higherIsBetter'>;
-
 /** That evaluations of the model on the dataset have. @throws InvalidInputError if it cannot be evaluated on it */
 async function knownMetrics(
   db: CatalogDatabase,
   { defaultVersionId }: Model,
   dataset: PlannedDataset,
-): Promise<KnownMetric[]> {
+): Promise<MetricIdentity[]> {
   const spec = defaultVersionId === null ? null : (await findSpecs(db, SYSTEM, [defaultVersionId]))[0]?.spec;
-  if (!spec) return [[], null].flatMap((labels) => measurableOf(labels, NO_ANSWERS).set.measure());
-  const { answers, labels } = planOf(spec, dataset);
-  if (answers === 'regression') return measurableOf(null, NO_ANSWERS).set.measure();
-  const items = answers === 'classification' ? null : { kind: answers, lines: [] };
-  return measurableOf(labels, { ...NO_ANSWERS, items }).set.measure();
+  return spec ? metricsOf(planOf(spec, dataset)) : usualMetrics();
 }
 
-function checkConditions(conditions: readonly GateCondition[], known: readonly KnownMetric[]): void {
+function checkConditions(conditions: readonly GateCondition[], known: readonly MetricIdentity[]): void {
   const count = conditions.length;
   if (count < 1 || count > MAX_CONDITIONS)
     throw new InvalidInputError([
@@ -139,7 +131,7 @@ function checkConditions(conditions: readonly GateCondition[], known: readonly K
 function conditionProblems(
   condition: GateCondition,
   earlier: readonly GateCondition[],
-  known: readonly KnownMetric[],
+  known: readonly MetricIdentity[],
 ): InputProblem[] {
   const path = ['input', 'conditions', String(earlier.length)];
   const { threshold, margin } = condition;

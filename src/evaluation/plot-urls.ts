@@ -7,7 +7,7 @@ import { type Viewer, visibleValues } from '../access/visibility.js';
 import type { Theme } from '../plots/colors.js';
 import { expiresFor, isSameSignature, MAX_SECONDS, type Reader, readerOf } from '../prediction/picture-urls.js';
 
-const PLOT_KINDS = ['CONFUSION_MATRIX', 'ROC', 'PRECISION_RECALL', 'CALIBRATION'] as const;
+const PLOT_KINDS = ['CONFUSION_MATRIX', 'ROC', 'PRECISION_RECALL', 'CALIBRATION', 'IMPORTANCE'] as const;
 export type PlotKindName = (typeof PLOT_KINDS)[number];
 
 export interface PlotAddress {

@@ -16,7 +16,7 @@ export class PlotResolver {
   @FieldResolver(() => Plot, {
     nullable: true,
     description:
-      'A plot; null if there is nothing to draw: it is not COMPUTED, not SUCCEEDED or of numbers, or, for curves, has no scores or more than 20 classes.',
+      'A plot; null if there is nothing to draw: it is not COMPUTED, not SUCCEEDED or of numbers, or, for curves, has no scores or more than 20 classes; for IMPORTANCE, if it has none.',
   })
   async plot(
     @Root() { id }: Evaluation,

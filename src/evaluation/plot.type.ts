@@ -9,6 +9,7 @@ export const PlotKind = enumOf<PlotKindName>('PlotKind', 'What a plot shows.', {
   PRECISION_RECALL: 'Precision at each recall, of up to 8 classes.',
   CALIBRATION:
     'How often a class occurred, at each predicted probability, for up to 8 classes; of two classes, for the last one.',
+  IMPORTANCE: 'How much a metric depends on each column, of the 12 most important ones: see `Evaluation.importance`.',
 });
 
 export const PlotTheme = enumOf('PlotTheme', 'Colors of a plot.', {

@@ -2,9 +2,11 @@
 import type { Principal } from '../access/principal.js';
 import type { Viewer } from '../access/visibility.js';
 import { altTextOf } from '../plots/alt-text.js';
+import { MAX_BARS } from '../plots/bar-plot.js';
 import type { ConfusionCells } from '../plots/confusion-plot.js';
 import { type CurveKind, MAX_CURVES } from '../plots/curve-plot.js';
 import type { Drawing, StoredCurve } from '../plots/drawing.js';
+import type { ImportanceDrawing } from '../plots/importance-plot.js';
 import type { Plotter } from '../plots/plotter.js';
 import { inMemory, type OpenPicture } from '../prediction/open-picture.js';
 import type { Reader } from '../prediction/picture-urls.js';
@@ -12,7 +14,10 @@ import { sha256 } from '../storage/blobs.js';
 import type { CatalogDatabase } from '../storage/database.js';
 import type { EvaluationPartTable } from '../storage/migrations/evaluation.table.js';
 import { findEvaluationsByIds, findMetrics } from './evaluation.queries.js';
-import { findPartLabels, findParts } from './job.queries.js';
+import { type Importance, mostImportant } from './importance.js';
+import { findJobs, findPartLabels, findParts } from './job.queries.js';
+import { metricTitle } from './metric-names.js';
+import { isSameMetric } from './paired.js';
 import { isSigned, type PlotAddress, type PlotKindName, type PlotUrl, plotUrlOf, viewerOf } from './plot-urls.js';
 
 interface Parts {
@@ -26,12 +31,15 @@ interface Parts {
 
 /** Drawn plots, the oldest of which are forgotten. Each has at most 200 KB. */
 const MAX_KEPT = 100;
+/** Characters of the name of a column. */
+const MAX_NAME = 200;
 
 const PART_OF: Readonly<Record<PlotKindName, EvaluationPartTable['kind']>> = {
   CONFUSION_MATRIX: 'CONFUSION',
   ROC: 'ROC',
   PRECISION_RECALL: 'PR',
   CALIBRATION: 'CALIBRATION',
+  IMPORTANCE: 'IMPORTANCE',
 };
 
 export class Plots {
@@ -44,6 +52,7 @@ export class Plots {
   }
 
   async has(evaluationId: string, kind: PlotKindName, viewer: Viewer): Promise<boolean> {
+    if (kind === 'IMPORTANCE') return (await this.#drawingOf(evaluationId, kind, viewer)) !== null;
     const choice = { kind: PART_OF[kind], label: null };
     return (await findPartLabels(this.#parts.db, viewer, evaluationId, choice)).length > 0;
   }
@@ -100,6 +109,7 @@ export class Plots {
     const [first] = parts;
     if (!first) return null;
     if (kind === 'CONFUSION_MATRIX') return { kind, json: first.content };
+    if (kind === 'IMPORTANCE') return this.#importanceOf(id, parts, viewer);
     const figures = await this.#figuresOf(id, kind, viewer);
     // Then there is one area, that of the last class.
     const isBinary = kind === 'ROC' ? figures.has(null) : kind === 'CALIBRATION' && parts.length === 2;
@@ -111,6 +121,31 @@ export class Plots {
     // The curves of two classes are each other's mirror images.
     const curves = isBinary ? all.slice(-1) : await this.#chosen(id, all, viewer);
     return { kind, curves, omitted: isBinary ? 0 : all.length - curves.length };
+  }
+
+  /** Null if nothing was measured of any column. */
+  async #importanceOf(
+    id: string,
+    parts: Parameters<typeof mostImportant>[0],
+    viewer: Viewer,
+  ): Promise<ImportanceDrawing | null> {
+    const [job] = await findJobs(this.#parts.db, viewer, [id]);
+    const asked: Importance | null = JSON.parse(job?.importance ?? 'null');
+    if (!asked) return null;
+    const metrics = await findMetrics(this.#parts.db, viewer, [id]);
+    const baseline = metrics.find((metric) => isSameMetric(metric, asked))?.value ?? null;
+    if (baseline === null) return null;
+    const bars = mostImportant(parts)
+      .filter(({ mean }) => mean !== null)
+      .map(({ feature: name, mean, standardDeviation }) => ({
+        name: name.slice(0, MAX_NAME),
+        mean: mean as number,
+        standardDeviation: standardDeviation as number,
+      }));
+    const metric = metricTitle(asked.name, asked.average) + (asked.label === null ? '' : ` of ${asked.label}`);
+    const omitted = Math.max(0, parts.length - MAX_BARS);
+    if (bars.length === 0) return null;
+    return { kind: 'IMPORTANCE', bars: bars.slice(0, MAX_BARS), omitted, metric, baseline, repeats: asked.repeats };
   }
 
   /** By class; null for all of them. */

@@ -6,7 +6,8 @@
 import type { Principal } from '../access/principal.js';
 import { Plot } from '../evaluation/plot.type.js';
 import { altTextOf } from '../plots/alt-text.js';
-import { columnText, MAX_BARS } from '../plots/attribution-plot.js';
+import { columnText } from '../plots/attribution-plot.js';
+import { MAX_BARS } from '../plots/bar-plot.js';
 import type { Theme } from '../plots/colors.js';
 import type { ExplanationDrawing } from '../plots/drawing.js';
 import type { Plotter } from '../plots/plotter.js';

@@ -3,7 +3,7 @@ import { Plot } from '../evaluation/plot.type.js';
 import { checkRange } from '../graphql/check-range.js';
 import { Cost } from '../graphql/cost.js';
 import { payloadOf } from '../graphql/problem.type.js';
-import { MAX_BARS } from '../plots/attribution-plot.js';
+import { MAX_BARS } from '../plots/bar-plot.js';
 import { Prediction } from '../prediction/prediction.type.js';
 import { Explanation, ExplanationPayload } from './explanation.type.js';
 import type { ExplanationPlots } from './explanation-plots.js';

@@ -4,6 +4,7 @@ import type { ConfusionCells } from './confusion-plot.js';
 import { type CurveKind, figureOf } from './curve-plot.js';
 import { type Drawing, readCurve } from './drawing.js';
 import type { HeatMapDrawing } from './heat-map-plot.js';
+import type { ImportanceDrawing } from './importance-plot.js';
 import { shortened } from './labels.js';
 
 /** Of a label, in pixels of a font of the size 10: about 40 characters. */
@@ -22,6 +23,7 @@ export function altTextOf(drawing: Drawing): string {
   if (drawing.kind === 'CONFUSION_MATRIX') return textOfConfusion(JSON.parse(drawing.json));
   if (drawing.kind === 'HEAT_MAP') return textOfHeatMap(drawing);
   if (drawing.kind === 'ATTRIBUTIONS') return textOfAttributions(drawing);
+  if (drawing.kind === 'IMPORTANCE') return textOfImportance(drawing);
   const { name, figure } = CURVES[drawing.kind];
   const classes = drawing.curves.length + drawing.omitted;
   const figures = drawing.curves.map((stored) => {
@@ -61,6 +63,15 @@ function textOfAttributions({ bars, omitted, score, base, label }: AttributionsD
   const all = bars.map(({ name, attribution }) => `${named(name)} ${numberText(attribution)}`);
   const more = omitted > 0 ? `; and ${omitted} more` : '';
   return `Attributions to ${what} (${rounded(score)}${begin}): ${all.join('; ')}${more}.`;
+}
+
+function textOfImportance({ bars, omitted, metric, baseline, repeats }: ImportanceDrawing): string {
+  const all = bars.map(
+    ({ name, mean, standardDeviation }) => `${named(name)} ${rounded(mean)} ± ${rounded(standardDeviation)}`,
+  );
+  const more = omitted > 0 ? `; and ${omitted} more` : '';
+  const what = `${metric} (${rounded(baseline)})`;
+  return `Permutation importance: loss of ${what} when a column is shuffled, mean and deviation of ${repeats}: ${all.join('; ')}${more}.`;
 }
 
 function named(label: string): string {

@@ -5,6 +5,7 @@ import { COLORS, type Theme } from './colors.js';
 import { type ConfusionCells, confusionPlot } from './confusion-plot.js';
 import { type CurveKind, curvePlot, type DrawnCurve } from './curve-plot.js';
 import { type HeatMapDrawing, heatMapPlot } from './heat-map-plot.js';
+import { type ImportanceDrawing, importancePlot } from './importance-plot.js';
 
 /** A curve that is read where it is drawn: JSON of x, y and counts. */
 export interface StoredCurve {
@@ -17,6 +18,7 @@ export type ExplanationDrawing = HeatMapDrawing | AttributionsDrawing;
 
 export type Drawing =
   | ExplanationDrawing
+  | ImportanceDrawing
   | { readonly kind: 'CONFUSION_MATRIX'; readonly json: string }
   | { readonly kind: CurveKind; readonly curves: readonly StoredCurve[]; readonly omitted: number };
 
@@ -30,6 +32,7 @@ export function specOf(drawing: Drawing, theme: Theme): Spec {
     return confusionPlot(JSON.parse(drawing.json) satisfies ConfusionCells, colors);
   if (drawing.kind === 'HEAT_MAP') return heatMapPlot(drawing, colors);
   if (drawing.kind === 'ATTRIBUTIONS') return attributionPlot(drawing, colors);
+  if (drawing.kind === 'IMPORTANCE') return importancePlot(drawing, colors);
   const { kind, curves, omitted } = drawing;
   return curvePlot(kind, { curves: curves.map(readCurve), omitted }, colors);
 }

@@ -62,4 +62,16 @@ export class Xoshiro128 {
   uniform(): number {
     return ((this.next() >>> 5) * 2 ** 26 + (this.next() >>> 6)) / 2 ** 53;
   }
+
+  /** The integers from 0 to `count` − 1 in a random order, each order as likely as the others. */
+  permutation(count: number): Uint32Array {
+    const shuffled = Uint32Array.from({ length: count }, (_, i) => i);
+    for (let i = count - 1; i > 0; i--) {
+      const other = this.below(i + 1);
+      const value = shuffled[i] as number;
+      shuffled[i] = shuffled[other] as number;
+      shuffled[other] = value;
+    }
+    return shuffled;
+  }
 }

@@ -34,7 +34,7 @@ export class Resampler {
     this.groupCount = this.#grouped ? this.#grouped.starts.length - 1 : count;
     this.#random = Xoshiro128.seeded(seed);
     this.#drawn = new Uint32Array(this.groupCount);
-    this.#shuffled = shuffledGroups(this.groupCount, Xoshiro128.seeded(`${seed} shuffled`));
+    this.#shuffled = Xoshiro128.seeded(`${seed} shuffled`).permutation(this.groupCount);
     this.#chosen = new Uint32Array(count);
   }
 
@@ -65,17 +65,6 @@ export class Resampler {
     }
     return this.#chosen.subarray(0, count);
   }
-}
-
-function shuffledGroups(count: number, random: Xoshiro128): Uint32Array {
-  const groups = Uint32Array.from({ length: count }, (_, i) => i);
-  for (let i = count - 1; i > 0; i--) {
-    const other = random.below(i + 1);
-    const group = groups[i] as number;
-    groups[i] = groups[other] as number;
-    groups[other] = group;
-  }
-  return groups;
 }
 
 /** Null if each item is a group of its own. */

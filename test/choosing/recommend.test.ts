@@ -49,7 +49,15 @@ async function addFailed(ref: string, name: string): Promise<void> {
   const query = `{ version(ref: "${ref}") { id } dataset(name: "${name}") { id rowsSha256 rowCount } }`;
   const { version, dataset } = await evaluator.send(query);
   const of = { account: 'somebody', artifact_sha256: '', rows_sha256: dataset.rowsSha256, row_count: dataset.rowCount };
-  const job = { ...of, slices: '[]', provider: 'cpu', runtime: '', version_id: version.id, dataset_id: dataset.id };
+  const job = {
+    ...of,
+    slices: '[]',
+    importance: 'null',
+    provider: 'cpu',
+    runtime: '',
+    version_id: version.id,
+    dataset_id: dataset.id,
+  };
   await app.app.databases.catalogDb.transaction().execute(async (trx) => {
     await fails(trx, await insertJob(trx, job, Date.now()), 'it does not answer');
   });

@@ -75,6 +75,29 @@ test('an evaluation survives kills of the server', async () => {
   expect(resumed).toEqual(undisturbed);
 });
 
+const IMPORTANCE = `query ($id: ID!) { node(id: $id) { ... on Evaluation { jobState problem { message }
+  importance { metric { value } features { feature mean standardDeviation permuted } } } } }`;
+
+test('an importance goes on at the column at which the server was killed', async () => {
+  const evaluate = async (slices: object[]) => {
+    const input = { version: 'penguins', dataset: 'penguins-test', importance: { repeats: 3 }, slices };
+    return (await post(server.url, EVALUATE, { input })).data.evaluate.evaluation.id;
+  };
+  const importanceOf = async (id: string) => {
+    await ended(id);
+    return (await post(server.url, IMPORTANCE, { id })).data.node;
+  };
+  const undisturbed = await importanceOf(await evaluate([]));
+  expect(undisturbed.importance.features).toHaveLength(6);
+  await armFault('evaluation.shuffled', 'SIGKILL', 3);
+  const id = await evaluate([{ column: 'island' }]);
+  await server.ended;
+  expect(await disarmFault()).toBe(true);
+  await start();
+
+  expect(await importanceOf(id)).toEqual(undisturbed);
+});
+
 const GATE = `mutation ($input: SetGateInput!) { setGate(input: $input) { problem { message } } }`;
 const SET_ALIAS = `mutation ($input: SetAliasInput!) { setAlias(input: $input) { alias { aliasedVersion { ref } } problem { message } } }`;
 const GATES = `{ model(name: "spam-filter") { gates { attempts } aliases { name } aliasHistory(alias: "gated") { nodes { gateOutcome } } } }`;

@@ -60,6 +60,16 @@ const DRAWINGS: readonly Drawing[] = [
     label: HOSTILE,
   },
   { kind: 'ATTRIBUTIONS', bars: [{ name: '', attribution: 0 }], omitted: 0, score: 0, base: null, label: null },
+  {
+    kind: 'IMPORTANCE',
+    bars: Array.from({ length: 12 }, (_, i) => {
+      return { name: `W${HOSTILE}`.repeat(i), mean: 0.5 / (i + 1) - 0.1, standardDeviation: i / 20 };
+    }),
+    omitted: 1_000,
+    metric: `Area under the ROC curve of ${HOSTILE.repeat(9)}`,
+    baseline: 0.000012345,
+    repeats: 30,
+  },
 ];
 
 test('texts and lines have a contrast of at least 4.5 in both themes', () => {
@@ -120,6 +130,10 @@ test('a text says what a plot shows', () => {
   ];
   expect(altTextOf({ kind: 'ATTRIBUTIONS', bars, omitted: 0, score: 0.9, base: 0.4, label: 'Adelie' })).toBe(
     'Attributions to the score of "Adelie" (0.9, from 0.4): "island = biscoe" +0.214; "sex = missing" −1.0e−5.',
+  );
+  const importance = { bars: [{ name: 'island', mean: 0.01861, standardDeviation: 0.0079 }], omitted: 5, repeats: 5 };
+  expect(altTextOf({ kind: 'IMPORTANCE', ...importance, metric: 'Accuracy', baseline: 0.9808 })).toBe(
+    'Permutation importance: loss of Accuracy (0.981) when a column is shuffled, mean and deviation of 5: "island" 0.0186 ± 0.0079; and 5 more.',
   );
   const heatMap = { kind: 'HEAT_MAP', columns: 2, rows: 2, aspect: 1, percents: [0, -50, 100, 3], limit: 0.4 } as const;
   expect(altTextOf({ ...heatMap, label: 'Bag' })).toBe(

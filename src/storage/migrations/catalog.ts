@@ -3,7 +3,7 @@ import { type Kysely, sql } from 'kysely';
 import type { Migration } from 'kysely/migration';
 import { createDatasetImages } from './dataset-images.js';
 import { createDatasetPieces } from './dataset-pieces.js';
-import { createEvaluationJobs } from './evaluation-jobs.js';
+import { addImportance, createEvaluationJobs } from './evaluation-jobs.js';
 import { createGates } from './gates.js';
 import {
   dropFacetCounts,
@@ -54,6 +54,7 @@ export const catalogMigrations: Record<string, Migration> = {
   '036_dataset_images': { up: createDatasetImages },
   '037_measured_memory': { up: addMeasuredMemory },
   '038_gates': { up: createGates },
+  '039_importance': { up: addImportance },
 };
 
 /** The history begins with what aliases point to now. */

@@ -43,3 +43,11 @@ export async function createEvaluationJobs(db: Kysely<unknown>): Promise<void> {
     .addPrimaryKeyConstraint('evaluation_part_pk', ['evaluation_id', 'kind', 'ordinal'])
     .execute();
 }
+
+/** Of the columns of rows; null for evaluations without it. */
+export async function addImportance(db: Kysely<unknown>): Promise<void> {
+  await db.schema
+    .alterTable('evaluation_job')
+    .addColumn('importance', 'text', (c) => c.notNull().defaultTo('null'))
+    .execute();
+}

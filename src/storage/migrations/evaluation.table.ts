@@ -32,12 +32,14 @@ export interface EvaluationJobTable {
   evaluation_id: string;
   /** Who asked for it. */
   account: string;
-  /** What the numbers depend on: the graph, the rows, the slices, the execution provider and the version of ONNX Runtime. */
+  /** What the numbers depend on: the graph, the rows, what was asked for, the execution provider and the version of ONNX Runtime. */
   artifact_sha256: string;
   rows_sha256: string;
   row_count: number;
   /** JSON of Slice[]. */
   slices: string;
+  /** JSON of Importance, or of null. */
+  importance: string;
   provider: string;
   runtime: string;
   /** Rows so far that the version did not answer. */
@@ -63,11 +65,11 @@ export interface EvaluationPieceTable {
 /** What an evaluation has besides its metrics. */
 export interface EvaluationPartTable {
   evaluation_id: string;
-  kind: 'CONFUSION' | 'ROC' | 'PR' | 'CALIBRATION' | 'SLICE';
+  kind: 'CONFUSION' | 'ROC' | 'PR' | 'CALIBRATION' | 'SLICE' | 'IMPORTANCE';
   /** Position among those of its kind, from 0. */
   ordinal: number;
-  /** The class that a curve is about; null for other kinds. */
+  /** The class that a curve is about, or the column that has the importance; null for other kinds. */
   label: string | null;
-  /** JSON of Confusion, Curve or MeasuredSlice. */
+  /** JSON of Confusion, Curve, MeasuredSlice or ColumnImportance. */
   content: string;
 }
