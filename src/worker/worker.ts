@@ -19,20 +19,28 @@ import { WorkerBody } from './body.js';
 import type { WorkerRuntime } from './load.js';
 import { watchMemory } from './memory-growth.js';
 import { freeNativeMemory } from './native/free-native-memory.js';
-import { imageToFloats, UnreadableImageError } from './native/image.js';
-import { hidePatches } from './native/patches.js';
 import { openSessionHere, SessionThread } from './native/session-thread.js';
-import { makeThumbnail } from './native/thumbnail.js';
 import { openTokenizer } from './native/tokenizer.js';
 
 /** Lower priority than the server, which must stay responsive, but high enough to get CPU time on a busy machine. */
 const NICE = 5;
 
-/** Reports a damaged or oversized image as a problem of the input, not of the model. */
-function throwAsUnreadable(error: unknown): never {
-  if (!(error instanceof UnreadableImageError)) throw error;
-  const isTooLarge = /pixel limit/.test(error.message);
-  throw new UnreadableItemError({
+/** libvips would take a quarter of the time of a start, so it is loaded for the first image. */
+const images: Pick<WorkerRuntime, 'makeThumbnail' | 'hidePatches'> & Pick<WorkerRuntime['tools'], 'imageToFloats'> = {
+  imageToFloats: async (bytes, spec, maxPixels) => {
+    const { imageToFloats, UnreadableImageError } = await import('./native/image.js');
+    return imageToFloats(bytes, spec, maxPixels).catch((error) => {
+      throw error instanceof UnreadableImageError ? unreadable(error) : error;
+    });
+  },
+  makeThumbnail: async (image, maxSize) => (await import('./native/thumbnail.js')).makeThumbnail(image, maxSize),
+  hidePatches: async (image) => (await import('./native/patches.js')).hidePatches(image),
+};
+
+/** A damaged or oversized image is a problem of the input, not of the model. */
+function unreadable({ message }: Error): UnreadableItemError {
+  const isTooLarge = /pixel limit/.test(message);
+  return new UnreadableItemError({
     code: isTooLarge ? 'TOO_LARGE' : 'UNREADABLE',
     path: ['image', 'base64'],
     message: isTooLarge ? 'the image has too many pixels' : 'the image is damaged or truncated',
@@ -94,10 +102,10 @@ raiseOomScore();
 // Must come after `lowerPriority`: a thread inherits the priority at the time it starts.
 const sessions = new SessionThread();
 const runtime: WorkerRuntime = {
-  tools: { imageToFloats: (bytes, spec, maxPixels) => imageToFloats(bytes, spec, maxPixels).catch(throwAsUnreadable) },
+  tools: { imageToFloats: images.imageToFloats },
   readArtifact: readVerified,
-  makeThumbnail,
-  hidePatches,
+  makeThumbnail: images.makeThumbnail,
+  hidePatches: images.hidePatches,
   verifyFile,
   // Without data files, the working folder, which is empty.
   openSession: (bytes, provider, dataFolder, inMainThread) => {
