@@ -2,10 +2,10 @@
 import { compareBothWays } from './both-ways.ts';
 
 test('the lane for known documents answers as Apollo Server alone: statuses, headers and bodies', async () => {
-  const { differences, plain, withErrors, refused } = await compareBothWays({ documents: 200, seed: 20_261_126 });
+  const { differences, plain, withErrors, refused } = await compareBothWays({ documents: 100, seed: 20_261_126 });
 
   expect(differences).toEqual([]);
-  expect(plain).toBeGreaterThan(25);
-  expect(withErrors).toBeGreaterThan(2);
+  expect(plain).toBeGreaterThan(10);
+  expect(withErrors).toBeGreaterThan(0);
   expect(refused).toBeGreaterThan(50);
 });

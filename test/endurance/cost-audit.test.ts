@@ -54,12 +54,12 @@ function outliers(rows: readonly (Row & { statements: number })[]): unknown[] {
   );
 }
 
-test('for every 32nd field and argument, the largest request returns and reads no more than its price pays for', async () => {
-  const audited = auditFields(schema, found.names).filter((_, i) => i % 32 === 0);
+test('for every 64th field and argument, the largest request returns and reads no more than its price pays for', async () => {
+  const audited = auditFields(schema, found.names).filter((_, i) => i % 64 === 0);
 
   const { rows, invalid, refused } = await audit(audited);
 
-  expect(audited.length).toBeGreaterThan(15);
+  expect(audited.length).toBeGreaterThan(8);
   expect(invalid).toEqual([]);
   expect(refused).toEqual([]);
   expect(outliers(rows)).toEqual([]);
@@ -75,7 +75,7 @@ test('for every kind of stored prediction, the largest request for its contents 
   expect(outliers(rows)).toEqual([]);
 });
 
-test('for every third kind of input and answer, the largest prediction returns no more than its price pays for', async () => {
+test('for every sixth kind of input and answer, the largest prediction returns no more than its price pays for', async () => {
   const models = [
     'penguins',
     'fashion-cnn',
@@ -90,9 +90,9 @@ test('for every third kind of input and answer, the largest prediction returns n
   const audited = await auditPredictions(schema, subjects);
   // Lists of inputs take long, and their answers are small.
   const alone = audited.filter(({ name }) => !name.startsWith('predictMany'));
-  const { rows, invalid } = await audit(alone.filter((_, i) => i % 3 === 0));
+  const { rows, invalid } = await audit(alone.filter((_, i) => i % 6 === 0));
 
-  expect(rows.length).toBeGreaterThan(20);
+  expect(rows.length).toBeGreaterThan(10);
   expect(invalid).toEqual([]);
   expect(outliers(rows)).toEqual([]);
 });

@@ -15,7 +15,7 @@ test('every answer belongs to its own request while workers are killed', async (
 });
 
 test('no request fails while a worker is killed every second', async () => {
-  const { kills, failed } = await availability(3);
+  const { kills, failed } = await availability(3, 3);
 
   expect(kills).toBeGreaterThan(0);
   expect(failed).toBe(0);

@@ -17,7 +17,7 @@ import { swaps } from './soak/swaps.ts';
 
 const RUNS: Readonly<Record<string, (count: number | undefined, seed: number) => Promise<object>>> = {
   swaps: (predictions = 1_000_000, seed) => swaps(predictions, seed),
-  availability: (seconds = 60) => availability(seconds),
+  availability: (seconds = 60) => availability(seconds, 20),
   poison: (batches = 1_056) => poison(batches),
   leaks: (rounds = 1_000) => leaks(rounds),
   growth: (predictions = 1_000_000) => growth(predictions),

@@ -21,17 +21,17 @@ export interface AvailabilityReport {
 }
 
 const CLIENTS = 32;
-const DEATHS = 20;
 const KILL_EVERY_MS = 1_000;
 
 const PREDICT = `mutation ($input: PredictInput!) { predict(input: $input) {
   prediction { output { ... on Tensors { tensors { data } } } } problem { code message } } }`;
 const WORKERS = '{ engine { workers { pid state loadedVersions { ref } } } }';
 
-export function availability(seconds: number): Promise<AvailabilityReport> {
+/** `deaths`: how often the only worker of a server is killed. */
+export function availability(seconds: number, deaths: number): Promise<AvailabilityReport> {
   return withStore({ affine: AFFINE }, async (env) => {
     const underLoad = await killUnderLoad(env, seconds);
-    return { ...underLoad, ...(await killAlone(env)) };
+    return { ...underLoad, ...(await killAlone(env, deaths)) };
   });
 }
 
@@ -63,13 +63,13 @@ async function killUnderLoad(env: Record<string, string>, seconds: number) {
   return { seconds, requests: latencies.length, kills: kills.count, failed, latencyMs: { p50, p99, longest } };
 }
 
-async function killAlone(env: Record<string, string>) {
+async function killAlone(env: Record<string, string>, deaths: number) {
   const server = await startServer({ ...env, WORKERS: '1' });
   const served: number[] = [];
   const whole: number[] = [];
   await isAnswered(server.url, 1, { record: false });
   await wholePool(server.url);
-  for (let i = 0; i < DEATHS; i++) {
+  for (let i = 0; i < deaths; i++) {
     const [first] = await workersOf(server.url);
     if (!first) throw new Error('The pool has no worker.');
     const begun = performance.now();
@@ -83,7 +83,7 @@ async function killAlone(env: Record<string, string>) {
   const { p50, longest } = summary(served);
   const again = summary(whole);
   return {
-    deaths: DEATHS,
+    deaths,
     servedAgainMs: { p50, longest },
     wholeAgainMs: { p50: again.p50, longest: again.longest },
   };
