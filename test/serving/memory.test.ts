@@ -64,19 +64,19 @@ test('inputs that are too large to run beside other versions are answered, and r
   const sum = (size: number) => ({ tensors: [{ name: 'size', datatype: 'INT64', shape: [1], data: [size] }] });
   const others = ['a', 'b', 'c', 'd'];
   for (const [i, name] of others.entries())
-    await store.write(name, { '1/model.onnx': heavyModel(i, 60_000_000), 'model.yaml': YAML });
+    await store.write(name, { '1/model.onnx': heavyModel(i, 30_000_000), 'model.yaml': YAML });
   await store.write('sum', {
     '1/model.onnx': encodeModel(MEMORY_BOMB),
     'model.yaml': `example: ${JSON.stringify(sum(1))}`,
   });
-  const { engine } = (await start({ workers: 1, workerMemoryBytes: 500_000_000 })).app;
+  const { engine } = (await start({ workers: 1, workerMemoryBytes: 300_000_000 })).app;
   const pids = new Set<number | undefined>();
   const answers: Data[] = [];
   for (let i = 0; i < 6; i++) {
     for (const name of others) await predict(name);
     pids.add(readyWorkers(engine)[0]?.pid);
-    // 240 MB: beside the others, and alone.
-    answers.push(await predict('sum', sum(60_000_000 + i)));
+    // 120 MB: beside the others, and alone.
+    answers.push(await predict('sum', sum(30_000_000 + i)));
   }
   pids.add(readyWorkers(engine)[0]?.pid);
 
