@@ -57,7 +57,6 @@ const ERRORS = new Set([
   'median_absolute_error',
   'mse',
   'perplexity',
-  'pinball_loss',
   'rmse',
   'root_mean_squared_error',
   'wer',
@@ -97,5 +96,6 @@ export function metricUnit(name: string, target: string | null): string | null {
 
 /** Of a metric that a model card names. */
 export function isHigherBetter(name: string): boolean {
-  return !ERRORS.has(name.toLowerCase());
+  const known = name.toLowerCase();
+  return !ERRORS.has(known) && !known.startsWith('pinball_loss');
 }
