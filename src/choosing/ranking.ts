@@ -77,14 +77,20 @@ export interface Choice {
 
 /** Ranks those that can be ranked and meet all constraints; the others follow in the same order. */
 export function choose(candidates: readonly Candidate[], constraints: Constraints): Choice {
-  const average = candidates.find(({ metric }) => metric?.value != null)?.metric?.average ?? null;
-  const ordered = candidates
+  const all = candidates
     .map((candidate) => ({
       candidate,
-      unrankedReason: reasonAgainst(candidate, average),
+      unrankedReason: reasonAgainst(candidate),
       misses: missesOf(candidate, constraints),
     }))
     .sort((a, b) => order(a.candidate, b.candidate));
+  const rankable = all.filter(({ unrankedReason }) => unrankedReason === null);
+  // The others are compared with it, so it is that of a version that is ranked, if there is one.
+  const { candidate: first } = rankable.find(({ misses }) => misses.length === 0) ?? rankable[0] ?? {};
+  const ordered = all.map((one) => ({
+    ...one,
+    unrankedReason: one.unrankedReason ?? reasonOfAverage(one.candidate, first?.metric?.average ?? null),
+  }));
   const isIn = ({ unrankedReason, misses }: (typeof ordered)[number]) => unrankedReason === null && misses.length === 0;
   const best = ordered.filter(isIn).map(({ candidate }) => candidate);
   const unplaced = { rank: null, above: null, isParetoOptimal: false, beatenBy: null };
@@ -106,14 +112,16 @@ export function choose(candidates: readonly Candidate[], constraints: Constraint
   };
 }
 
-function reasonAgainst(candidate: Candidate, average: string | null): string | null {
-  const { isOnTrainingData, metric, evaluationId } = candidate;
+function reasonAgainst({ isOnTrainingData, metric, evaluationId }: Candidate): string | null {
   if (evaluationId === null) return 'The version was not evaluated on the dataset.';
   if (isOnTrainingData) return 'The version was trained on the dataset, so the metric does not say how good it is.';
   if (metric === null)
     return 'The evaluation does not have the metric over all classes: `Evaluation.metrics` lists those that it has.';
-  if (metric.value === null) return metric.undefinedReason ?? 'The metric is undefined.';
-  if (metric.average === average) return null;
+  return metric.value === null ? (metric.undefinedReason ?? 'The metric is undefined.') : null;
+}
+
+function reasonOfAverage({ metric }: Candidate, average: string | null): string | null {
+  if (metric === null || metric.average === average) return null;
   return `The metric averages over classes as "${metric.average}", and that of the others as "${average}".`;
 }
 

@@ -78,3 +78,29 @@ test('what is not Pareto-optimal was beaten by a Pareto-optimal version that is 
     { seed: 1, numRuns: 500 },
   );
 });
+
+test('versions are compared by the average of the best one that is ranked', () => {
+  const of = (ref: string, value: number, average: string, more: Partial<Candidate> = {}): Candidate => ({
+    metric: { name: 'f1', average, label: null, value, undefinedReason: null, higherIsBetter: true, interval: null },
+    ...{ ref, versionId: ref, evaluationId: ref, license: null, isComputed: true, isOnTrainingData: false },
+    ...{ p50Ms: 1, p95Ms: 1, residentBytes: 1, artifactBytes: 1 },
+    ...more,
+  });
+  const { ranked, others } = choose(
+    [
+      of('trained', 1, 'weighted', { isOnTrainingData: true }),
+      of('slow', 0.9, 'weighted', { p50Ms: 9 }),
+      of('imported', 0.95, 'micro', { isComputed: false }),
+      of('good', 0.8, 'macro'),
+      of('fair', 0.7, 'macro'),
+    ],
+    { maxP50Ms: 5 },
+  );
+
+  expect(ranked.map(({ candidate }) => candidate.ref)).toEqual(['good', 'fair']);
+  expect(others.map(({ candidate, unrankedReason }) => [candidate.ref, unrankedReason])).toEqual([
+    ['trained', expect.stringContaining('trained on the dataset')],
+    ['slow', expect.stringContaining('as "weighted", and that of the others as "macro"')],
+    ['imported', expect.stringContaining('as "micro", and that of the others as "macro"')],
+  ]);
+});
