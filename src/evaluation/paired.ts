@@ -127,17 +127,21 @@ export function isSameMetric(a: MetricKey, b: MetricKey): boolean {
 
 /** The differences of these metrics, in the order of the metric set. */
 export function comparedMetrics(paired: Paired, wanted: readonly MetricKey[], seed: string): MetricComparison[] {
-  const { sets, metrics, items, options, isShare } = prepared(paired, wanted, seed);
-  const isResampled = (metric: MetricIdentity) => isAmong(wanted, metric) && !isShare(metric);
+  const { sets, metrics, ofOne, items, options, isShare } = prepared(paired, wanted, seed);
+  const isResampled = (metric: MetricIdentity) => isAmong(metrics, metric) && !isShare(metric);
   const pair = { candidate: statisticsOf(sets.candidate, isResampled), holder: statisticsOf(sets.holder, isResampled) };
   const resampled = (metrics.every(isShare) ? [] : compareMetrics(pair, items, options)).values();
-  return metrics.map((metric) => {
-    const compared = isShare(metric)
+  const compared = metrics.map((metric) => {
+    const comparison = isShare(metric)
       ? compareProportions(rightAnswers(paired))
       : (resampled.next().value as Comparison);
-    return { ...metric, ...compared, undefinedReason: metric.undefinedReason ?? compared.undefinedReason };
+    return { ...metric, ...comparison, undefinedReason: metric.undefinedReason ?? comparison.undefinedReason };
   });
+  return [...compared, ...ofOne.map((metric) => ({ ...metric, ...NOT_COMPARED }))];
 }
+
+const NOT_COMPARED = { difference: null, pValue: null, interval: null, resamples: 0, undefinedResamples: 0 } as const;
+const ONLY_HOLDER = 'Only the other version has the metric: for this one, the class neither occurs nor was predicted.';
 
 /** How much better the candidate is than the holder in these metrics, with lower bounds. */
 export function gainsOfMetrics(paired: Paired, wanted: readonly MetricKey[], seed: string): MetricGain[] {
@@ -157,15 +161,20 @@ function prepared(paired: Paired, wanted: readonly MetricKey[], seed: string) {
   const { labels, rows, candidate, holder } = paired;
   const [ofCandidate, ofHolder] = [measurableOf(labels, candidate), measurableOf(labels, holder)];
   const of = ({ set }: { readonly set: MetricSet }) => set.measure(undefined, (metric) => isAmong(wanted, metric));
-  const others = of(ofHolder);
-  const metrics = of(ofCandidate).map((metric): PairedMetric => {
+  const [own, others] = [of(ofCandidate), of(ofHolder)];
+  const metrics = own.flatMap((metric): PairedMetric[] => {
     const other = others.find((one) => isSameMetric(one, metric));
-    const undefinedReason = metric.undefinedReason ?? other?.undefinedReason ?? null;
-    return { ...metric, holderValue: other?.value ?? null, undefinedReason };
+    if (!other) return [];
+    return [{ ...metric, holderValue: other.value, undefinedReason: metric.undefinedReason ?? other.undefinedReason }];
   });
+  // Types of entities are those that occur or were predicted.
+  const ofOne = others
+    .filter((metric) => !isAmong(own, metric))
+    .map((metric) => ({ ...metric, value: null, holderValue: metric.value, undefinedReason: ONLY_HOLDER }));
   return {
     sets: { candidate: ofCandidate.set, holder: ofHolder.set },
     metrics,
+    ofOne,
     items: { count: rows, groups: null },
     options: { seed, resamples: resamplesOf(ofCandidate.steps + ofHolder.steps) },
     // Of one class for each row, precision, recall and F1 over all decisions are the accuracy.

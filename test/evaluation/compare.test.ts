@@ -1,5 +1,8 @@
 /** Versions that were evaluated on the same rows, compared with each other. */
+
+import { NO_NUMBERS } from '#src/evaluation/answers-file.js';
 import { Comparisons } from '#src/evaluation/comparisons.js';
+import { comparedMetrics, type Paired, pairedAnswers } from '#src/evaluation/paired.js';
 import { compareProportions, holm } from '#src/statistics/comparison.js';
 import { BlobFolder } from '#src/storage/blobs.js';
 import { type Data, startTestApp, type TestApp } from '../support/app.js';
@@ -96,6 +99,28 @@ test("accuracies are compared by McNemar's test, with Tango's interval, and adju
   expect(comparison.differences.map(({ metrics }: Data) => metrics[0].verdict)).toEqual([
     'BETTER',
     'NO_DIFFERENCE_SHOWN',
+  ]);
+});
+
+test('a metric of a class that only the baseline has found is undefined, and the others are compared', () => {
+  const answersOf = (label: string) => {
+    const line = JSON.stringify({
+      truth: [{ label: 'LOC', start: 0, end: 5 }],
+      predicted: [{ label, start: 0, end: 5 }],
+    });
+    const items = { kind: 'tokens', lines: Array.from({ length: 12 }, () => line) } as const;
+    const rows = Uint32Array.from(items.lines, (_, i) => i + 1);
+    return { labels: ['LOC', 'PER'], answers: { ...NO_NUMBERS, rows, items } };
+  };
+  const paired = pairedAnswers({ candidate: answersOf('LOC'), holder: answersOf('PER') });
+  const metrics = [
+    { name: 'f1', average: 'micro', label: null },
+    { name: 'f1', average: null, label: 'PER' },
+  ];
+
+  expect(comparedMetrics(paired as Paired, metrics, 's')).toMatchObject([
+    { ...metrics[0], value: 1, holderValue: 0, difference: 1 },
+    { ...metrics[1], value: null, holderValue: 0, difference: null, undefinedReason: expect.stringContaining('Only') },
   ]);
 });
 
