@@ -22,8 +22,8 @@ export interface AnswerFiles {
 
 export interface ComparingTask {
   readonly holder: AnswerFiles;
-  /** `seed`: the same one gives the same numbers. */
-  readonly candidates: readonly (AnswerFiles & { readonly seed: string })[];
+  /** `seed`: the same one gives the same numbers. `isSameGraph`: as that of the holder. */
+  readonly candidates: readonly (AnswerFiles & { readonly seed: string; readonly isSameGraph: boolean })[];
   readonly metrics: readonly MetricKey[];
   /** Differences with two-sided intervals, or gains with one-sided lower bounds. */
   readonly kind: 'differences' | 'gains';
@@ -59,7 +59,7 @@ function compared(candidate: ComparingTask['candidates'][number]): ComparedAnswe
     rows,
     leftOut,
     differences: isGain ? [] : comparedMetrics(paired, metrics, candidate.seed),
-    gains: isGain ? gainsOfMetrics(paired, metrics, candidate.seed) : [],
+    gains: isGain ? gainsOfMetrics(paired, metrics, candidate) : [],
   };
 }
 

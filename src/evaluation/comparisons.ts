@@ -95,6 +95,7 @@ export class Comparisons {
       candidates: await Promise.all(
         candidates.map(async (one) => ({
           ...(await filesOf(one)),
+          isSameGraph: one.artifactSha256 === holder.artifactSha256,
           seed: createHash('sha256')
             .update(`${rowsSha256} ${holder.artifactSha256} ${one.artifactSha256}`)
             .digest('hex'),

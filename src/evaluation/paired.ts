@@ -5,6 +5,7 @@
  */
 import { type Comparison, compareMetrics, compareProportions, type Pair } from '../statistics/comparison.js';
 import { type Gain, gainOfMetric, gainOfProportions } from '../statistics/gate.js';
+import { LEVEL } from '../statistics/interval.js';
 import type { MetricIdentity, MetricSet } from '../statistics/metric-set.js';
 import type { Answers } from './answers-file.js';
 import type { ItemKind } from './evaluated-items.js';
@@ -143,10 +144,27 @@ export function comparedMetrics(paired: Paired, wanted: readonly MetricKey[], se
 const NOT_COMPARED = { difference: null, pValue: null, interval: null, resamples: 0, undefinedResamples: 0 } as const;
 const ONLY_HOLDER = 'Only the other version has the metric: for this one, the class neither occurs nor was predicted.';
 
-/** How much better the candidate is than the holder in these metrics, with lower bounds. */
-export function gainsOfMetrics(paired: Paired, wanted: readonly MetricKey[], seed: string): MetricGain[] {
+/**
+ * How much better the candidate is than the holder in these metrics, with lower bounds. The same graph with the same answers is
+ * no worse: of other graphs, few rows with the same answers do not tell that.
+ */
+export function gainsOfMetrics(
+  paired: Paired,
+  wanted: readonly MetricKey[],
+  { seed, isSameGraph }: { readonly seed: string; readonly isSameGraph: boolean },
+): MetricGain[] {
   const { sets, metrics, items, options, isShare } = prepared(paired, wanted, seed);
-  return metrics.map((metric) => {
+  const isSame = isSameGraph && hasSameAnswers(paired);
+  return metrics.map((metric): MetricGain => {
+    if (isSame && metric.value !== null)
+      return {
+        ...metric,
+        gain: 0,
+        lowerBound: 0,
+        level: LEVEL,
+        method: isShare(metric) ? 'tango' : 'bca_bootstrap',
+        undefinedReason: null,
+      };
     if (isShare(metric)) return { ...metric, ...gainOfProportions(rightAnswers(paired)) };
     const only = (other: MetricIdentity) => isSameMetric(metric, other);
     const measuring = (set: MetricSet) => (chosen: Uint32Array) => set.measure(chosen, only)[0]?.value ?? null;
@@ -155,6 +173,20 @@ export function gainsOfMetrics(paired: Paired, wanted: readonly MetricKey[], see
     const found = gainOfMetric(pair, items, { ...options, higherIsBetter });
     return { ...metric, ...found, undefinedReason: metric.undefinedReason ?? found.undefinedReason };
   });
+}
+
+function hasSameAnswers({ candidate, holder, leftOut }: Paired): boolean {
+  return (
+    leftOut === 0 &&
+    areSame(candidate.predicted, holder.predicted) &&
+    areSame(candidate.scores ?? [], holder.scores ?? []) &&
+    areSame(candidate.items?.lines ?? [], holder.items?.lines ?? [])
+  );
+}
+
+function areSame(some: ArrayLike<unknown>, others: ArrayLike<unknown>): boolean {
+  for (let i = 0; i < some.length; i++) if (!Object.is(some[i], others[i])) return false;
+  return some.length === others.length;
 }
 
 function prepared(paired: Paired, wanted: readonly MetricKey[], seed: string) {

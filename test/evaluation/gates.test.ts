@@ -1,4 +1,5 @@
 /** Gates of aliases: what a version must have shown before an alias is pointed to it. */
+import { gainsOfMetrics } from '#src/evaluation/paired.js';
 import { type Data, startTestApp, type TestApp } from '../support/app.js';
 import type { TestStore } from '../support/model-store.js';
 import { encodeModel, identity } from '../support/onnx.js';
@@ -192,6 +193,23 @@ test('a version whose evaluation is of other rows is told to evaluate again', as
 
   expect(reason.code).toBe('OTHER_ROWS');
   expect(reason.message).toContain('then call evaluate(input: { version: "told-class:4", dataset: "held-out" })');
+});
+
+test('the same graph with the same answers is no worse, also in metrics that are resampled', () => {
+  const truth = Float64Array.from({ length: 20 }, (_, i) => i);
+  const answers = (change: number) => {
+    const predicted = truth.map((value, i) => value + (i % 3) + (i === 0 ? change : 0));
+    return { rows: Uint32Array.from(truth), truth, predicted, scores: null, items: null };
+  };
+  const gainOf = (change: number, isSameGraph: boolean) => {
+    const paired = { candidate: answers(change), holder: answers(0), labels: null, rows: 20, leftOut: 0 };
+    return gainsOfMetrics(paired, [{ name: 'mae', average: null, label: null }], { seed: 's', isSameGraph })[0];
+  };
+
+  expect(gainOf(0, true)).toMatchObject({ gain: 0, lowerBound: 0, undefinedReason: null });
+  // Of another graph, more rows might tell them apart.
+  expect(gainOf(0, false)).toMatchObject({ gain: 0, lowerBound: null });
+  expect(gainOf(1, true)?.lowerBound).toBeLessThan(-0.05);
 });
 
 test('concurrent promotions are judged one after the other, each against what the one before has left', async () => {
