@@ -14,7 +14,7 @@ export interface Watched {
 export interface Observation {
   /** The label, or the number. */
   readonly answer: string | number | null;
-  /** Of the labels of the version, in their order. */
+  /** Of the labels, in their order. */
   readonly scores: ArrayLike<number | null> | null;
   readonly row: Readonly<Record<string, unknown>> | null;
 }
@@ -31,14 +31,15 @@ interface Collected {
 
 export class DriftSample {
   readonly #watched: readonly Watched[];
-  readonly #indexOf: ReadonlyMap<string, number>;
+  /** Indices of the scores of each label. */
+  readonly #scoresOf: ReadonlyMap<string, readonly number[]>;
   readonly #values: readonly Collected[];
   count = 0;
 
-  /** `labels`: of the version; empty for numbers. */
+  /** `labels`: what scores are of; one may be there several times. Empty for numbers. */
   constructor(watched: readonly Watched[], labels: readonly string[]) {
     this.#watched = watched;
-    this.#indexOf = new Map(labels.map((label, i) => [label, i]));
+    this.#scoresOf = Map.groupBy(labels.keys(), (i) => labels[i] as string);
     this.#values = watched.map(() => ({ numbers: [], counts: new Map() }));
   }
 
@@ -60,8 +61,12 @@ export class DriftSample {
 
   #valueOf({ subject, name }: Watched, { answer, scores, row }: Observation): unknown {
     if (subject === 'ANSWER') return answer;
-    if (subject === 'SCORE') return scores?.[this.#indexOf.get(name ?? '') ?? -1];
+    if (subject === 'SCORE') return scores && this.#sumOf(scores, name ?? '');
     return row?.[name ?? ''];
+  }
+
+  #sumOf(scores: ArrayLike<number | null>, label: string): number {
+    return (this.#scoresOf.get(label) ?? []).reduce((sum, i) => sum + (scores[i] ?? Number.NaN), 0);
   }
 
   valuesOf(i: number): Values {

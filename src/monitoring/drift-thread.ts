@@ -12,8 +12,10 @@ import { type MeasuredDrift, measureDrift } from './measure-drift.js';
 
 export interface DriftTask {
   readonly watched: readonly Watched[];
-  /** Of the version, then others of the dataset: see `Plan`. Empty for numbers. */
+  /** What scores of the evaluation are of: see `Plan`. Empty for numbers. */
   readonly labels: readonly string[];
+  /** What scores of predictions are of: the version may have a label several times. */
+  readonly ownLabels: readonly string[];
   /** Some of those of the evaluation, in order; `answers` and `rows` are files. */
   readonly pieces: readonly {
     readonly firstRow: number;
@@ -43,7 +45,7 @@ if (!port) throw new Error('drift-thread.js runs as a worker thread only. This i
 
 const task = workerData as DriftTask;
 const hasInputs = task.watched.some(({ subject }) => subject === 'INPUT');
-const recent = new DriftSample(task.watched, task.labels);
+const recent = new DriftSample(task.watched, task.ownLabels);
 port.on('message', (message: DriftMessage) =>
   port.postMessage(message.kind === 'predictions' ? open(message.rows, message.keys) : compared()),
 );

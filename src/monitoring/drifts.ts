@@ -85,6 +85,7 @@ export class Drifts {
     const task: DriftTask = {
       watched: watchedOf(plan, spec, columns),
       labels: plan.labels,
+      ownLabels: spec.labels,
       pieces: pieces.map((piece) => ({
         ...piece,
         answers: blobs.pathOf(piece.answers),
@@ -131,7 +132,7 @@ function watchedOf({ answers, columns: read }: Plan, spec: VersionSpec, columns:
   const isOfClasses = answers === 'classification';
   const answer: Watched = { subject: 'ANSWER', name: null, type: isOfClasses ? 'CATEGORY' : 'NUMBER' };
   const scored = isOfClasses && spec.labels.length <= MAX_SCORED_LABELS ? spec.labels : [];
-  const scores = scored.map((name): Watched => ({ subject: 'SCORE', name, type: 'NUMBER' }));
+  const scores = [...new Set(scored)].map((name): Watched => ({ subject: 'SCORE', name, type: 'NUMBER' }));
   const typesRead = new Map(spec.columns.map(({ name, type }) => [name, type]));
   const inputs = columns.flatMap(({ name, type: stored }): Watched[] => {
     // Texts of CSV are categories if the version says so.

@@ -170,3 +170,14 @@ test('values of the same distribution show no drift, and others do', () => {
   expect(moved[1]).toMatchObject({ referenceCount: 147, recentCount: 147 });
   expect(verdicts(measureDrift(watched, sampleOf(0), sampleOf(0.3, 99)))).toEqual([null, null]);
 });
+
+test('scores of a label that a version has twice are added up, as those of evaluations are', () => {
+  const watched: Watched[] = ['crane', 'rope'].map((name) => ({ subject: 'SCORE', name, type: 'NUMBER' }));
+  const sample = new DriftSample(watched, ['crane', 'wall', 'crane', 'rope']);
+  sample.add({ answer: 'crane', scores: [0.25, 0.125, 0.5, 0.125], row: null });
+
+  expect([sample.valuesOf(0), sample.valuesOf(1)]).toEqual([
+    { type: 'NUMBER', numbers: Float64Array.of(0.75) },
+    { type: 'NUMBER', numbers: Float64Array.of(0.125) },
+  ]);
+});
