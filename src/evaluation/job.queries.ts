@@ -43,7 +43,9 @@ export async function findEvaluatedDataset(
     .executeTakeFirst();
 }
 
-/** The evaluation of the same, unless it has failed or was cancelled. */
+/**
+ * The evaluation of the same, unless it has failed or was cancelled. Until it has succeeded, another account could cancel its own.
+ */
 export async function findSameJob(trx: Trx, job: NewJob): Promise<string | undefined> {
   const found = await trx
     .selectFrom('evaluation')
@@ -52,6 +54,9 @@ export async function findSameJob(trx: Trx, job: NewJob): Promise<string | undef
     .where('evaluation.version_id', '=', job.version_id)
     .where('evaluation.dataset_id', '=', job.dataset_id)
     .where('evaluation.job_state', 'not in', WITHOUT_RESULT)
+    .where(({ or, eb }) =>
+      or([eb('evaluation.job_state', '=', 'SUCCEEDED'), eb('evaluation_job.account', '=', job.account)]),
+    )
     .where('evaluation_job.artifact_sha256', '=', job.artifact_sha256)
     .where('evaluation_job.rows_sha256', '=', job.rows_sha256)
     .where('evaluation_job.slices', '=', job.slices)

@@ -266,11 +266,11 @@ test('rows without an answer are counted and named, and too many of them end the
 
 test('an evaluation can be cancelled by the account that asked for it, and those of a deleted dataset are deleted', async () => {
   await birds('cancelled', 1_500, 0);
-  const { evaluation: before } = await evaluate('spam-filter', 'spamassassin-test', {
-    slices: [{ column: 'label' }],
-  });
+  const slices = [{ column: 'label' }];
+  const { evaluation: before } = await evaluate('spam-filter', 'spamassassin-test', { slices });
   const { evaluation } = await evaluate('penguins', 'cancelled');
   const other = await admin.withKey('others', ['EVALUATOR']);
+  const { evaluation: theirs } = await evaluate('spam-filter', 'spamassassin-test', { slices }, other);
   const cancel = async (client: PublishingClient, id: string) =>
     (await client.send(CANCEL, { input: { evaluation: id, reason: 'not needed' } })).cancelEvaluation;
 
@@ -278,6 +278,10 @@ test('an evaluation can be cancelled by the account that asked for it, and those
   expect((await cancel(other, evaluation.id)).problem).toMatchObject({ code: 'NOT_FOUND' });
   expect((await cancel(evaluator, evaluation.id)).evaluation).toMatchObject({ jobState: 'CANCELLED' });
   expect((await cancel(evaluator, before.id)).evaluation).toMatchObject({ jobState: 'CANCELLED' });
+  // Each account has its own until one has succeeded.
+  const { node } = await other.send(READ, { id: theirs.id });
+  expect(['QUEUED', 'RUNNING']).toContain(node.jobState);
+  await cancel(other, theirs.id);
   expect(await ended(before.id)).toMatchObject({ metrics: [], progress: null });
   const again = (await evaluate('penguins', 'cancelled')).evaluation;
   expect(again.id).not.toBe(evaluation.id);
