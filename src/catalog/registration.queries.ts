@@ -235,8 +235,25 @@ export async function saveDataset(trx: Trx, dataset: NewDataset, now: number): P
       .set({ ...dataset, updated_at: now })
       .where('id', '=', found.id)
       .execute();
+    if (evaluatedPart(found) !== evaluatedPart(dataset)) await outdateEvaluations(trx, found.id);
   }
   return id;
+}
+
+/** What decides which inputs the rows become, and what is true of them. */
+function evaluatedPart({
+  rows_sha256,
+  target,
+  columns,
+}: Pick<NewDataset, 'rows_sha256' | 'target' | 'columns'>): string {
+  const read: { name: string; type: string; categories: readonly string[] }[] = JSON.parse(columns);
+  return JSON.stringify([rows_sha256, target, read.map(({ name, type, categories }) => [name, type, categories])]);
+}
+
+/** Computed evaluations of the dataset are then of no rows that it has. */
+async function outdateEvaluations(trx: Trx, datasetId: string): Promise<void> {
+  const evaluations = trx.selectFrom('evaluation').select('id').where('dataset_id', '=', datasetId);
+  await trx.updateTable('evaluation_job').set({ rows_sha256: '' }).where('evaluation_id', 'in', evaluations).execute();
 }
 
 /** Whether `saveDataset` would change nothing. */

@@ -46,6 +46,8 @@ type Trx = Transaction<CatalogTables>;
 export const MAX_FAILED_SHARE = 0.05;
 export const MAX_ROW_PROBLEMS = 20;
 const MAX_MESSAGE_CHARACTERS = 500;
+const OTHER_ROWS = 'the rows, columns or target of the dataset have changed since the evaluation was asked for';
+
 /**
  * Ends with a result, or FAILED, or goes on when it is called again, because other accounts have their turn.
  *
@@ -77,6 +79,7 @@ async function runAllRows(parts: EvaluatorParts, job: Job, run: EvaluationRun): 
   const dataset = await findEvaluatedDataset(db, SYSTEM, job.dataset_id);
   // Deleted, and the evaluation with it.
   if (!version || !dataset) return;
+  if (dataset.rows_sha256 !== job.rows_sha256) return db.transaction().execute((trx) => fails(trx, run.id, OTHER_ROWS));
   const resolved = await serving.resolve(version.ref, SYSTEM);
   const { spec } = resolved.engineVersion;
   const plan = planOf(spec, { target: dataset.target, columns: JSON.parse(dataset.columns) });
@@ -88,7 +91,7 @@ async function runAllRows(parts: EvaluatorParts, job: Job, run: EvaluationRun): 
     run.stop.signal.throwIfAborted();
     const [piece] = await findPieces(db, SYSTEM, job.dataset_id, { from, limit: 1 });
     if (!piece) break;
-    if (!(await answerPiece(parts, piece, running))) return;
+    if (!(await answerPiece(parts, piece, { ...running, rowsSha256: job.rows_sha256 }))) return;
     run.answeredRows += piece.row_count;
     from = piece.first_row + piece.row_count;
   }
@@ -113,7 +116,7 @@ async function beginAgainElsewhere(db: CatalogDatabase, job: Job, engineProvider
 async function answerPiece(
   { db, blobs, engine }: EvaluatorParts,
   piece: DatasetPieceTable,
-  { run, plan, resolved }: Running,
+  { run, plan, resolved, rowsSha256 }: Running & { readonly rowsSha256: string },
 ): Promise<boolean> {
   const lines = (await blobs.get(piece.sha256)).toString('utf8').split('\n').slice(0, piece.row_count);
   const { answers, failed } = await runRows(
@@ -126,6 +129,10 @@ async function answerPiece(
   return db.transaction().execute(async (trx) => {
     const job = await findJob(trx, run.id);
     if (job?.job_state !== 'RUNNING') return false;
+    if (job.rows_sha256 !== rowsSha256) {
+      await fails(trx, run.id, OTHER_ROWS);
+      return false;
+    }
     const { first_row, row_count } = piece;
     await insertPiece(trx, { evaluation_id: run.id, first_row, row_count, sha256 });
     const known: FailedRow[] = JSON.parse(job.row_problems);
@@ -165,6 +172,7 @@ async function finish(
   await db.transaction().execute(async (trx) => {
     const now = await findJob(trx, id);
     if (now?.job_state !== 'RUNNING') return;
+    if (now.rows_sha256 !== job.rows_sha256) return fails(trx, id, OTHER_ROWS);
     await saveResult(trx, id, metrics.map(toNewMetric), parts);
     await updateJob(trx, id, { attempts: 0, problem: null });
     const evaluated_rows = now.row_count - now.failed_rows;

@@ -178,7 +178,7 @@ function refusalsOf(
   const call = (ref: string) => `call evaluate(input: { version: "${ref}", dataset: "${datasetName}" })`;
   const texts = (ref: string) => ({
     NOT_EVALUATED: `${ref} has no evaluation by this server on ${datasetName} with its present execution provider and runtime; ${call(ref)}`,
-    OTHER_ROWS: `${ref} was evaluated on other rows of ${datasetName} than those of the gate; if the dataset has changed since the gate was set, set it again; then ${call(ref)}`,
+    OTHER_ROWS: `${ref} was evaluated on other rows of ${datasetName} than those of the gate, or for another target; if the dataset has changed since the gate was set, set it again; then ${call(ref)}`,
     ON_TRAINING_DATA: `${ref} was trained on the rows of ${datasetName}`,
   });
   const reasons: GateReason[] = [];

@@ -1,4 +1,6 @@
 /** Evaluations that the server computes, over real HTTP, of versions and datasets of the model store. */
+import { saveDataset } from '#src/catalog/registration.queries.js';
+import { insertJob } from '#src/evaluation/job.queries.js';
 import { type Data, startTestApp, type TestApp } from '../support/app.js';
 import { PublishingClient } from '../support/publishing-client.js';
 import { until } from '../support/until.js';
@@ -94,6 +96,39 @@ test('the same evaluation is not computed again, and another one of the same row
     const { value } = metrics.find(({ name }: Data) => name === 'accuracy');
     expect(Math.abs(Math.round(value * rows) - value * rows)).toBeLessThan(1e-9);
   }
+});
+
+test('an evaluation of rows or a target that the dataset no longer has does not go on, and is not found again', async () => {
+  const { catalogDb } = app.app.databases;
+  const first = await evaluated('penguins', 'penguins-test');
+  const dataset = await catalogDb
+    .selectFrom('dataset')
+    .selectAll()
+    .where('name', '=', 'penguins-test')
+    .executeTakeFirstOrThrow();
+  const {
+    id: dataset_id,
+    visibility: _,
+    account: __,
+    origin: ___,
+    created_at: ____,
+    updated_at: _____,
+    ...row
+  } = dataset;
+  const version_id = (await evaluator.send('{ version(ref: "penguins") { id } }')).version.id;
+  const of = { account: 'somebody', artifact_sha256: '', rows_sha256: 'other rows', row_count: 104 };
+  const job = { ...of, slices: '[]', importance: 'null', provider: 'cpu', runtime: '', version_id, dataset_id };
+  const id = await catalogDb.transaction().execute((trx) => insertJob(trx, job, Date.now()));
+  for (const target of ['island', 'species'])
+    await catalogDb.transaction().execute((trx) => saveDataset(trx, { ...row, target }, Date.now()));
+  const again = await evaluated('penguins', 'penguins-test');
+
+  expect(await ended(id)).toMatchObject({
+    jobState: 'FAILED',
+    problem: { message: expect.stringContaining('rows, columns or target of the dataset have changed') },
+  });
+  expect(again.id).not.toBe(first.id);
+  expect(again.metrics).toEqual(first.metrics);
 });
 
 test('an evaluation has a confusion matrix and curves of each class', async () => {
