@@ -122,7 +122,11 @@ function reasonAgainst({ isOnTrainingData, metric, evaluationId }: Candidate): s
 
 function reasonOfAverage({ metric }: Candidate, average: string | null): string | null {
   if (metric === null || metric.average === average) return null;
-  return `The metric averages over classes as "${metric.average}", and that of the others as "${average}".`;
+  return `The metric is ${averaged(metric.average)}, and that of the others ${averaged(average)}.`;
+}
+
+function averaged(average: string | null): string {
+  return average === null ? 'not averaged' : `averaged as "${average}"`;
 }
 
 /** Positive if `a` is better. */

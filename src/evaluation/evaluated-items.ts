@@ -8,7 +8,7 @@ import { classificationMetrics } from '../statistics/classification.js';
 import { detectionMetrics, foundObjectMetrics } from '../statistics/detection.js';
 import { type EntityText, entityMetrics } from '../statistics/entities.js';
 import { classMapOf, type MaskOverlap, maskMetrics, overlapsOf } from '../statistics/mask-overlap.js';
-import type { MetricSet } from '../statistics/metric-set.js';
+import type { Measured, MetricIdentity, MetricSet } from '../statistics/metric-set.js';
 import { multiLabelMetrics } from '../statistics/multi-label.js';
 import { rankingMetrics } from '../statistics/ranking.js';
 import { regressionMetrics, similarityMetrics } from '../statistics/regression.js';
@@ -129,7 +129,7 @@ function stepsOf(items: AnyItems, names: readonly string[]): number {
 /** Names of metrics that are shares of the items. */
 export const SHARES: ReadonlySet<string> = new Set(['exact_match', 'subset_accuracy']);
 
-/** Kinds whose metrics are about one target each: its name is their label. */
+/** Kinds whose metrics are about one target each, whose name is their label, or means over all of them. */
 export const BY_TARGET: ReadonlySet<string> = new Set(['values', 'multiClassification'] satisfies ItemKind[]);
 
 function overlapsIn({ pixels, truth, found }: ItemTypes['masks'], labels: readonly string[]): MaskOverlap[] {
@@ -197,16 +197,44 @@ function both(one: MetricSet, other: MetricSet): MetricSet {
   return { itemCount: one.itemCount, measure };
 }
 
-/** The metrics of each target that cover all of its classes, with the target as their label. */
+/** How metrics average that are means over the targets. */
+const OVER_TARGETS = 'targets';
+
+/**
+ * The metrics of each target that cover all of its classes, with the target as their label, and before them the means over the
+ * targets of those that do not average by themselves.
+ */
 function byTarget(names: readonly string[], setOf: (target: number) => MetricSet): MetricSet {
   const sets = names.map((_, i) => setOf(i));
   return {
     itemCount: sets[0]?.itemCount ?? 0,
-    measure: (items, wanted = () => true) =>
-      names.flatMap((label, i) => {
-        const isWanted = (metric: Parameters<typeof wanted>[0]) =>
-          metric.label === null && wanted({ ...metric, label });
-        return (sets[i] as MetricSet).measure(items, isWanted).map((metric) => ({ ...metric, label }));
-      }),
+    measure: (items, wanted = () => true) => {
+      const isInMean = (metric: MetricIdentity) =>
+        metric.label === null && metric.average === null && wanted({ ...metric, average: OVER_TARGETS });
+      const found = sets.map((set, i) => {
+        const label = names[i] as string;
+        const isWanted = (metric: MetricIdentity) => metric.label === null && wanted({ ...metric, label });
+        const metrics = set.measure(items, (metric) => isWanted(metric) || isInMean(metric));
+        return { own: metrics.filter(isWanted).map((one) => ({ ...one, label })), inMean: metrics.filter(isInMean) };
+      });
+      const means = found[0]?.inMean.flatMap(({ name }) =>
+        meanOverTargets(
+          name,
+          found.map(({ inMean }) => inMean),
+        ),
+      );
+      return [...(means ?? []), ...found.flatMap(({ own }) => own)];
+    },
   };
+}
+
+/** None if a target does not have the metric. */
+function meanOverTargets(name: string, targets: readonly (readonly Measured[])[]): Measured[] {
+  const metrics = targets.flatMap((found) => found.find((metric) => metric.name === name) ?? []);
+  const [first] = metrics;
+  if (!first || metrics.length < targets.length) return [];
+  const undefinedReason = metrics.find(({ value }) => value === null)?.undefinedReason ?? null;
+  const sum = metrics.reduce((all, { value }) => all + (value ?? 0), 0);
+  const value = undefinedReason === null ? sum / metrics.length : null;
+  return [{ ...first, average: OVER_TARGETS, value, undefinedReason }];
 }

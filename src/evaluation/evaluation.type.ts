@@ -47,13 +47,14 @@ export class Metric {
 
   @Field(() => String, {
     nullable: true,
-    description: 'How the metric averages over classes, such as "macro" or "weighted"; null if not stated.',
+    description:
+      'How the metric averages: over classes, such as "macro" or "weighted", or "targets" for the mean over several targets; null if it does not, or if not stated.',
   })
   average!: string | null;
 
   @Field(() => String, {
     nullable: true,
-    description: 'Class that the metric is about; null if it covers all classes.',
+    description: 'Class that the metric is about, or target of a version with several; null if it covers all of them.',
   })
   label!: string | null;
 

@@ -100,7 +100,7 @@ test('versions are compared by the average of the best one that is ranked', () =
   expect(ranked.map(({ candidate }) => candidate.ref)).toEqual(['good', 'fair']);
   expect(others.map(({ candidate, unrankedReason }) => [candidate.ref, unrankedReason])).toEqual([
     ['trained', expect.stringContaining('trained on the dataset')],
-    ['slow', expect.stringContaining('as "weighted", and that of the others as "macro"')],
-    ['imported', expect.stringContaining('as "micro", and that of the others as "macro"')],
+    ['slow', expect.stringContaining('averaged as "weighted", and that of the others averaged as "macro"')],
+    ['imported', expect.stringContaining('averaged as "micro", and that of the others averaged as "macro"')],
   ]);
 });

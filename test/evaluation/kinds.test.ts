@@ -151,14 +151,21 @@ test('ranked documents, similarities, and several labels or targets are measured
     slices: [{ column: 'group', equals: 1 }],
     rows: [
       { a: 1, b: 2, sum: 1, difference: 3 },
-      { a: 4, b: 5, sum: 5, difference: 5 },
+      { a: 4, b: 5, sum: 5, difference: 6 },
     ],
   });
-  expect([valueIn(pair, 'mae', 'sum'), valueIn(pair, 'mae', 'difference')]).toEqual([0.5, 0.5]);
+  expect([valueIn(pair, 'mae', 'sum'), valueIn(pair, 'mae', 'difference')]).toEqual([0.5, 1]);
+  expect(pair.metrics[0]).toMatchObject({ name: 'mae', average: 'targets', label: null, value: 0.75 });
+  expect(pair.metrics[0].interval).toMatchObject({ method: 'bca_bootstrap' });
   expect(pair.slices[0].metrics.filter(({ name }: Data) => name === 'mae')).toEqual([
+    { name: 'mae', value: 0.75 },
     { name: 'mae', value: 0.5 },
-    { name: 'mae', value: 0.5 },
+    { name: 'mae', value: 1 },
   ]);
+  const { leaderboard } = (
+    await app.query('{ dataset(name: "rows-of-pair") { leaderboard(metric: "mae") { rank metric { value } } } }')
+  ).dataset;
+  expect(leaderboard).toEqual([{ rank: 1, metric: { value: 0.75 } }]);
 });
 
 test('classes with the same label are one class, and a class that does not occur has no curve', async () => {
