@@ -146,7 +146,7 @@ export class RecommendationResolver {
   @Cost({ elements: listed })
   @FieldResolver(() => [RankedVersion], {
     description:
-      'Versions that miss a constraint, were trained on the dataset, or have no value of the metric, in the order of `ranked`.',
+      'Versions that miss a constraint, were trained on the dataset, cannot be evaluated on it, or have no value of the metric, in the order of `ranked`.',
   })
   excluded(
     @Root() { recommended }: Recommendation,
@@ -159,7 +159,7 @@ export class RecommendationResolver {
   @Cost({ elements: listed })
   @FieldResolver(() => [MissingEvaluation], {
     description:
-      'Versions that this server has not evaluated on the present rows of the dataset, and that do not miss another constraint: default versions first. `recommendEvaluations` evaluates them. With imported metrics, they are ranked as well. Some may not fit the dataset: `recommendEvaluations` refuses those.',
+      'Versions that this server has not evaluated on the present rows of the dataset, although it can, and that do not miss another constraint: default versions first. `recommendEvaluations` evaluates them. With imported metrics, they are ranked as well.',
   })
   missing(
     @Root() { recommended }: Recommendation,

@@ -5,6 +5,7 @@ import type { LatencyPoint } from '../engine/latency-curve.js';
 import { AppError, BadArgumentError, type InputProblem, InvalidInputError, UploadLimitError } from '../errors.js';
 import type { Comparisons } from '../evaluation/comparisons.js';
 import type { Evaluator } from '../evaluation/evaluator.js';
+import { evaluablePlan } from '../evaluation/plan.js';
 import { usualMetric } from '../evaluation/usual-metric.js';
 import { measuredHere } from '../serving/latency-records.js';
 import type { TaskName } from '../tasks/tasks.js';
@@ -82,13 +83,20 @@ export class Choosing {
       this.#candidates(dataset.id, { metric, task }, context),
       context.choosingLoaders.unevaluated(dataset.id, task),
     ]);
-    const others = (await this.#measured(unevaluated.found, context)).map((version) => ({
-      version,
-      misses: missesOf(version, constraints),
-    }));
+    const measured = await this.#measured(unevaluated.found, context);
+    const others: (UnevaluatedVersion & Missing)[] = [];
+    // One after the other: the spec of a version with many labels takes some milliseconds.
+    for (const version of measured)
+      others.push({
+        version,
+        misses: missesOf(version, constraints),
+        refusal: dataset.rowsSha256 === null ? null : await refusalOf(version, dataset, context),
+      });
     const known = new Set(candidates.map(({ versionId }) => versionId));
-    const unfit = others.filter(({ misses }) => dataset.rowsSha256 === null || misses.some(isCertain));
-    const unknown = unfit.filter(({ version }) => !known.has(version.versionId)).map(({ version }) => version);
+    const unfit = others.filter(
+      ({ misses, refusal }) => dataset.rowsSha256 === null || refusal !== null || misses.some(isCertain),
+    );
+    const unknown = unfit.filter(({ version }) => !known.has(version.versionId));
     return {
       ...choose([...candidates, ...unknown.map(withoutEvaluation)], constraints),
       dataset,
@@ -185,8 +193,30 @@ export class Choosing {
   }
 }
 
-function withoutEvaluation(version: Measured): Candidate {
-  return { ...version, evaluationId: null, isComputed: false, metric: null, isOnTrainingData: false };
+interface UnevaluatedVersion {
+  readonly version: Measured;
+  readonly refusal: string | null;
+}
+
+function withoutEvaluation({ version, refusal }: UnevaluatedVersion): Candidate {
+  return { ...version, evaluationId: null, isComputed: false, metric: null, isOnTrainingData: false, refusal };
+}
+
+/** Why the version can never be evaluated on the dataset; null if it can. */
+async function refusalOf(
+  { versionId }: Option,
+  { id, target, rowCount }: Dataset,
+  { catalogLoaders }: ChoosingContext,
+): Promise<string | null> {
+  const [version, found] = await Promise.all([catalogLoaders.spec.load(versionId), catalogLoaders.columns.load(id)]);
+  if (!version?.spec || !found) return null;
+  try {
+    evaluablePlan(version.spec, { target, columns: found.columns }, rowCount ?? 0);
+    return null;
+  } catch (error) {
+    if (error instanceof InvalidInputError) return error.problems[0]?.message ?? error.message;
+    throw error;
+  }
 }
 
 const WITHOUT_ROWS: InputProblem = {

@@ -20,6 +20,8 @@ export interface Candidate extends Measured, Pick<Evaluated, 'isComputed' | 'met
   /** Null if it was not evaluated. */
   readonly evaluationId: string | null;
   readonly isOnTrainingData: boolean;
+  /** Why it cannot be evaluated; absent or null if it can. */
+  readonly refusal?: string | null;
 }
 
 export interface Constraints {
@@ -112,8 +114,9 @@ export function choose(candidates: readonly Candidate[], constraints: Constraint
   };
 }
 
-function reasonAgainst({ isOnTrainingData, metric, evaluationId }: Candidate): string | null {
-  if (evaluationId === null) return 'The version was not evaluated on the dataset.';
+function reasonAgainst({ isOnTrainingData, metric, evaluationId, refusal }: Candidate): string | null {
+  if (evaluationId === null)
+    return refusal ? `The version cannot be evaluated: ${refusal}.` : 'The version was not evaluated on the dataset.';
   if (isOnTrainingData) return 'The version was trained on the dataset, so the metric does not say how good it is.';
   if (metric === null)
     return 'The evaluation does not have the metric over all classes: `Evaluation.metrics` lists those that it has.';

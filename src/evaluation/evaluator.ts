@@ -27,8 +27,8 @@ import {
   setJobState,
   updateJob,
 } from './job.queries.js';
-import { type Plan, planOf } from './plan.js';
-import { refused, withoutRows } from './planned-dataset.js';
+import { evaluablePlan } from './plan.js';
+import { withoutRows } from './planned-dataset.js';
 import { checkSlices, type WantedSlice } from './slices.js';
 
 /** Evaluations that wait or are running. */
@@ -36,10 +36,6 @@ const MAX_WAITING = { ofAccount: 10, ofAll: 200 };
 const MAX_KEPT = { ofAccount: 10_000, withoutResult: 100 };
 /** One that ends the server, or fails for another reason than its rows, this often without any progress has failed. */
 const MAX_ATTEMPTS = 3;
-/** Rows × classes, which are in memory together when the metrics are computed: 80 MB. */
-const MAX_SCORES = 10_000_000;
-/** Answers that are no class and no number, such as objects of images. */
-const MAX_ITEMS = 100_000;
 
 export interface WantedEvaluation {
   /** As it was named. */
@@ -95,8 +91,7 @@ export class Evaluator {
     if (rows_sha256 === null || row_count === null) throw withoutRows(dataset.name);
     const { engineVersion } = await serving.resolve(version.ref, SYSTEM, { path: ['input'] });
     const columns = JSON.parse(dataset.columns);
-    const plan = planOf(engineVersion.spec, { target: dataset.target, columns });
-    checkSize(row_count, plan);
+    const plan = evaluablePlan(engineVersion.spec, { target: dataset.target, columns }, row_count);
     const slices = checkSlices(wanted.slices ?? [], columns, row_count * Math.max(1, plan.labels.length));
     const importance =
       wanted.importance == null
@@ -197,15 +192,6 @@ function checkMayEvaluate(principal: Principal, model: Model, ref: string): void
   if (!roles.includes('evaluator') && !roles.includes('admin') && model.account !== id)
     throw new ForbiddenError(`Evaluating "${model.name}"`, 'the role evaluator, or the account that owns the model');
   checkGrant(principal, model.name, ref, 'Evaluating');
-}
-
-/** @throws InvalidInputError */
-function checkSize(rows: number, { labels, itemOf }: Plan): void {
-  if (itemOf && rows > MAX_ITEMS)
-    throw refused('dataset', 'it has too many rows for such answers', `at most ${MAX_ITEMS} rows`, `${rows} rows`);
-  const scores = rows * labels.length;
-  if (scores > MAX_SCORES)
-    throw refused('dataset', 'it has too many rows for so many classes', `${MAX_SCORES} scores`, `${scores} scores`);
 }
 
 /** @throws UploadLimitError */

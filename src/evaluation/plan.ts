@@ -23,6 +23,23 @@ export function planOf(spec: VersionSpec, dataset: PlannedDataset): Plan {
   return kind === null ? planOfColumns(spec, dataset) : planOfItems(spec, kind, dataset);
 }
 
+/** Rows × classes, which are in memory together when the metrics are computed: 80 MB. */
+const MAX_SCORES = 10_000_000;
+/** Answers that are no class and no number, such as objects of images. */
+const MAX_ITEMS = 100_000;
+
+/** @throws InvalidInputError as `planOf`, and if there are too many rows */
+export function evaluablePlan(spec: VersionSpec, dataset: PlannedDataset, rowCount: number): Plan {
+  const plan = planOf(spec, dataset);
+  const refuse = (message: string, most: string, received: string) => refused('dataset', message, most, received);
+  if (plan.itemOf && rowCount > MAX_ITEMS)
+    throw refuse('it has too many rows for such answers', `at most ${MAX_ITEMS} rows`, `${rowCount} rows`);
+  const scores = rowCount * plan.labels.length;
+  if (scores > MAX_SCORES)
+    throw refuse('it has too many rows for so many classes', `${MAX_SCORES} scores`, `${scores} scores`);
+  return plan;
+}
+
 function planOfItems(spec: VersionSpec, kind: ItemKind, dataset: PlannedDataset): Plan {
   const { names: labels, itemOf } = itemPlanOf(spec, kind, dataset);
   const targets = new Set([dataset.target, ...targetsOf(spec).map(({ name }) => name)]);

@@ -197,21 +197,28 @@ test('a version that was trained on the dataset is shown and marked, and never r
   };
   expect(before).toMatchObject({ rank: 1, onTrainingData: false, unrankedReason: null });
   expect(ranked).toEqual([]);
-  expect(excluded).toMatchObject([{ ...marked, metric: { value: before.metric.value } }]);
+  expect(excluded[0]).toMatchObject({ ...marked, metric: { value: before.metric.value } });
   expect(leaderboard).toMatchObject([marked]);
 });
 
-test('versions that cannot be evaluated are refused one by one, with the problem of each', async () => {
-  const { evaluations, refused, problem } = await evaluateMissing(PENGUINS);
+test('versions that cannot be evaluated are not missing, and those that the caller may not evaluate are refused one by one', async () => {
+  const { missing, excluded } = await recommend(PENGUINS);
+  const begun = await evaluateMissing(PENGUINS);
   const stranger = await admin.withKey('team', ['PUBLISHER']);
-  const forbidden = await evaluateMissing(PENGUINS, stranger);
+  const forbidden = await evaluateMissing({ ...SPAM, dataset: 'short-messages-test' }, stranger);
   const withoutRows = await evaluateMissing({ ...PENGUINS, dataset: 'penguins-train' });
 
-  expect(problem).toBeNull();
-  expect(evaluations).toEqual([]);
-  const version = { refusedVersion: { ref: expect.stringMatching(/^breast-cancer-forest:/) } };
-  expect(refused).toMatchObject([{ ...version, problem: { code: 'INVALID_INPUT' } }]);
-  expect(forbidden).toMatchObject({ evaluations: [], refused: [{ ...version, problem: { code: 'FORBIDDEN' } }] });
+  expect(missing).toEqual([]);
+  expect(excluded).toMatchObject([
+    {
+      rankedVersion: { ref: expect.stringMatching(/^breast-cancer-forest:/) },
+      evaluation: null,
+      unrankedReason: 'The version cannot be evaluated: the version has none of the labels of the dataset.',
+    },
+  ]);
+  expect(begun).toEqual({ evaluations: [], refused: [], problem: null });
+  const refused = (model: string) => ({ refusedVersion: { ref: `${model}:2` }, problem: { code: 'FORBIDDEN' } });
+  expect(forbidden).toMatchObject({ evaluations: [], refused: [refused('spam-embeddings'), refused('spam-filter')] });
   expect(withoutRows.problem).toMatchObject({ problems: [{ path: ['input', 'dataset'], code: 'WRONG_KIND' }] });
 });
 
