@@ -48,6 +48,7 @@ export class ColumnAnswers {
   readonly #plan: Plan;
   /** Of each score of the version: the class that it is about. Several if labels are there more than once. */
   readonly #classOf: Uint32Array;
+  readonly #indexOf: ReadonlyMap<string, number>;
   readonly #found: {
     readonly row: number;
     readonly truth: number;
@@ -59,7 +60,8 @@ export class ColumnAnswers {
   /** `labels`: of the version, which scores are of. */
   constructor(plan: Plan, labels: readonly string[]) {
     this.#plan = plan;
-    this.#classOf = Uint32Array.from(labels, (label) => plan.labels.indexOf(label));
+    this.#indexOf = new Map(plan.labels.map((label, i) => [label, i]));
+    this.#classOf = Uint32Array.from(labels, (label) => this.#indexOf.get(label) as number);
   }
 
   /** Returns the rows that have to be run again. */
@@ -82,10 +84,10 @@ export class ColumnAnswers {
       else if (this.#plan.answers === 'regression') this.#take(one, values?.[i], null);
       else {
         const label = labels?.[i] ?? '';
-        const index = this.#plan.labels.indexOf(label);
+        const index = this.#indexOf.get(label);
         const { length } = this.#classOf;
         const own = scores?.slice(i * length, (i + 1) * length) ?? null;
-        if (index < 0)
+        if (index === undefined)
           this.#fail(one, `the answer "${label.slice(0, 100)}" is neither a label of the version nor of the dataset`);
         else this.#take(one, index, own);
       }
@@ -98,7 +100,7 @@ export class ColumnAnswers {
   }
 
   #take(one: NumberedRow, predicted: number | undefined, scores: Float64Array | null): void {
-    const truth = truthOf(this.#plan, one.row);
+    const truth = truthOf(this.#plan, one.row, this.#indexOf);
     if (predicted === undefined) this.#fail(one, 'the version gave an answer of another kind');
     else if (truth === null)
       this.#fail(one, `the value of the target "${this.#plan.target}" cannot be predicted by the version`);

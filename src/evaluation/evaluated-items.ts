@@ -121,9 +121,17 @@ function setOf(items: AnyItems, names: readonly string[]): MetricSet {
 }
 
 function stepsOf(items: AnyItems, names: readonly string[]): number {
-  if (items.kind !== 'detections') return items.values.length * Math.max(1, names.length);
+  if (items.kind !== 'detections') return stepsOfClasses(items.values.length, names.length);
   const thresholds = 10;
   return items.values.reduce((sum, { truth, found }) => sum + thresholds * (1 + truth.length + found.length), 0);
+}
+
+/** Each class takes as long as some items, also if it does not occur. */
+const ITEMS_PER_CLASS = 30;
+
+/** That metrics of so many items and classes take. */
+export function stepsOfClasses(items: number, classes: number): number {
+  return (items + ITEMS_PER_CLASS) * Math.max(1, classes);
 }
 
 /** Names of metrics that are shares of the items. */
@@ -167,9 +175,13 @@ function columnsOf(values: readonly ItemTypes['similarities'][]) {
 
 function ofSeveralLabels(values: readonly ItemTypes['labels'][], labels: readonly string[]): MetricSet {
   const scores = Float64Array.from(values.flatMap((item) => item.scores));
-  const truth = Uint8Array.from(values.flatMap((item) => labels.map((label) => Number(item.truth.includes(label)))));
+  const truth = Uint8Array.from(values.flatMap((item) => areTrue(labels, new Set(item.truth))));
   const predicted = Uint8Array.from(scores, (score) => Number(score >= MIN_SCORE));
   return multiLabelMetrics({ labels, itemCount: values.length, truth, predicted, scores });
+}
+
+function areTrue(labels: readonly string[], truth: ReadonlySet<string>): number[] {
+  return labels.map((label) => Number(truth.has(label)));
 }
 
 function ofTarget(values: readonly ItemTypes['multiClassification'][], target: number): MetricSet {

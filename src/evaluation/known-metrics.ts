@@ -1,7 +1,7 @@
 /** Which metrics evaluations have, before there are any answers. */
 import type { MetricIdentity } from '../statistics/metric-set.js';
 import { NO_NUMBERS } from './answers-file.js';
-import { measurableOf } from './measure.js';
+import { hasManyClasses, measurableOf } from './measure.js';
 import type { Plan } from './plan.js';
 
 const NO_ANSWERS = { ...NO_NUMBERS, rows: new Uint32Array(), items: null };
@@ -14,5 +14,6 @@ export function usualMetrics(): MetricIdentity[] {
 export function metricsOf({ answers, labels }: Pick<Plan, 'answers' | 'labels'>): MetricIdentity[] {
   if (answers === 'regression') return measurableOf(null, NO_ANSWERS).set.measure();
   const items = answers === 'classification' ? null : { kind: answers, lines: [] };
-  return measurableOf(labels, { ...NO_ANSWERS, items }).set.measure();
+  const none = { ...NO_ANSWERS, items };
+  return measurableOf(hasManyClasses(labels, none) ? [] : labels, none).set.measure();
 }

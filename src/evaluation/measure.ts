@@ -14,7 +14,7 @@ import type { Measured, MetricIdentity, MetricSet } from '../statistics/metric-s
 import { regressionMetrics } from '../statistics/regression.js';
 import type { EvaluationPartTable } from '../storage/migrations/evaluation.table.js';
 import type { Answers } from './answers-file.js';
-import { type Items, metricsOf, SHARES } from './evaluated-items.js';
+import { BY_TARGET, type Items, metricsOf, SHARES, stepsOfClasses } from './evaluated-items.js';
 
 export interface MeasuredMetric extends Measured {
   readonly interval: Interval | null;
@@ -48,13 +48,15 @@ export interface ToMeasure {
 
 /** More classes have no curves. */
 const MAX_CURVE_CLASSES = 20;
+/** Of more classes, only metrics over all of them are measured: the resamples of each metric are in memory, in 16 KB. */
+const MAX_MEASURED_CLASSES = 1_000;
 export const MAX_RESAMPLED = 4_000_000_000;
 const MIN_RESAMPLES = 200;
 
-/** `isWanted`: by default all metrics. */
+/** `isWanted`: by default all metrics, as far as classes have metrics of their own. */
 export function measure(
   { labels, answers, seed, maxResampled = MAX_RESAMPLED }: ToMeasure,
-  isWanted: (metric: MetricIdentity) => boolean = () => true,
+  isWanted: (metric: MetricIdentity) => boolean = ({ label }) => label === null || !hasManyClasses(labels, answers),
 ): MeasuredMetric[] {
   const { set, proportion, steps } = measurableOf(labels, answers);
   const measured = set.measure(undefined, isWanted);
@@ -70,6 +72,10 @@ export function measure(
     if (!share) return { ...metric, interval: resampled.next().value?.interval ?? null };
     return { ...metric, interval: share.count > 0 ? wilson(share.successes, share.count) : null };
   });
+}
+
+export function hasManyClasses(labels: readonly string[] | null, { items }: Answers): boolean {
+  return (labels?.length ?? 0) > MAX_MEASURED_CLASSES && !BY_TARGET.has(items?.kind ?? '');
 }
 
 /** `steps`: that the metrics of one sample take. The more, the fewer resamples, so that they do not take too long. */
@@ -110,6 +116,7 @@ function ofNumbers({ truth, predicted }: Answers): Measurable {
 function ofClasses(labels: readonly string[], answers: Answers): Measurable {
   const data = classified(labels, answers);
   const { truth, predicted } = data;
+  const indexOf = new Map(labels.map((label, i) => [label, i]));
   const zeros = () => new Float64Array(labels.length);
   const [hits, occurring, said] = [zeros(), zeros(), zeros()];
   let right = 0;
@@ -123,12 +130,12 @@ function ofClasses(labels: readonly string[], answers: Answers): Measurable {
   }
   return {
     set: classificationMetrics(data),
-    steps: truth.length * labels.length,
+    steps: stepsOfClasses(truth.length, labels.length),
     proportion: ({ name, average, label }) => {
       // Of one class for each row, precision, recall and F1 over all decisions are the accuracy.
       if (name === 'accuracy' || average === 'micro') return { successes: right, count: truth.length };
       if (label === null || (name !== 'precision' && name !== 'recall')) return null;
-      const i = labels.indexOf(label);
+      const i = indexOf.get(label) as number;
       return { successes: hits[i] as number, count: (name === 'recall' ? occurring : said)[i] as number };
     },
   };

@@ -111,7 +111,8 @@ function chosenAnswers(
     };
   if (own === null || labels === null)
     return { rows, truth: pick(answers.truth), predicted: pick(answers.predicted), scores: null, items: null };
-  const places = Uint32Array.from(own, (label) => labels.indexOf(label));
+  const placeOf = new Map(labels.map((label, place) => [label, place]));
+  const places = Uint32Array.from(own, (label) => placeOf.get(label) as number);
   const classes = (values: Float64Array) => pick(values).map((label) => places[label] as number);
   const scores = answers.scores && new Float64Array(items.length * labels.length);
   for (let k = 0; scores && k < items.length; k++)

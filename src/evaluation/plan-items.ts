@@ -20,7 +20,7 @@ interface Definition {
   readonly kind: Answer['kind'];
   /** Types that the target may have; null for targets that are columns by their names. */
   readonly target: readonly string[] | null;
-  readonly itemOf: (truth: unknown, answer: never, names: readonly string[]) => ItemTypes[ItemKind];
+  readonly itemOf: (truth: unknown, answer: never, names: ReadonlySet<string>) => ItemTypes[ItemKind];
 }
 
 const DEFINITIONS: Readonly<Record<ItemKind, Definition>> = {
@@ -67,8 +67,8 @@ const DEFINITIONS: Readonly<Record<ItemKind, Definition>> = {
     kind: 'classification',
     target: ['JSON'],
     itemOf: (truth, { scores }: AnswerOf<'classification'>, names) => {
-      const labels = textsIn(truth);
-      const unknown = labels.find((label) => !names.includes(label));
+      const labels = [...new Set(textsIn(truth))];
+      const unknown = labels.find((label) => !names.has(label));
       if (unknown !== undefined) throw new UnfitRowError(`the version has no label "${unknown.slice(0, 100)}"`);
       if (!scores) throw new UnfitRowError('the version gave no scores');
       return { truth: labels, scores };
@@ -118,9 +118,10 @@ export function itemPlanOf(spec: VersionSpec, kind: ItemKind, { target, columns 
     );
   const truthOf = (row: Row) =>
     definition.target === null ? targets.map((name) => row[name] ?? null) : (row[target as string] ?? null);
+  const known = new Set(names);
   const itemOf = (row: Row, answer: Answer) => {
     if (answer.kind !== definition.kind) throw new UnfitRowError('the version gave an answer of another kind');
-    return definition.itemOf(truthOf(row), answer as never, names);
+    return definition.itemOf(truthOf(row), answer as never, known);
   };
   return { kind, names, itemOf };
 }

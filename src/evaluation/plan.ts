@@ -74,20 +74,20 @@ const MAX_NAMES = 20;
 /** @throws InvalidInputError if no label of the dataset is one of the version's */
 function labelsOf(spec: VersionSpec, target: PlannedDataset['columns'][number] | undefined): string[] {
   const occurring = target?.categories ?? [];
-  if (spec.labels.length > 0 && occurring.length > 0 && !occurring.some((label) => spec.labels.includes(label)))
+  const own = new Set(spec.labels);
+  if (own.size > 0 && occurring.length > 0 && !occurring.some((label) => own.has(label)))
     throw refused(
       'dataset',
       'the version has none of the labels of the dataset',
       spec.labels.slice(0, MAX_NAMES).join(', '),
       occurring.slice(0, MAX_NAMES).join(', '),
     );
-  return [...new Set([...spec.labels, ...occurring])];
+  return [...own.union(new Set(occurring))];
 }
 
-/** What is true of a row: the index of its label, or a number; null if it is neither. */
-export function truthOf({ answers, target, labels }: Plan, row: Row): number | null {
+/** What is true of a row: the index of its label, or a number; null if it is neither. `indexOf`: of the labels of the plan. */
+export function truthOf({ answers, target }: Plan, row: Row, indexOf: ReadonlyMap<string, number>): number | null {
   const value = row[target];
   if (answers === 'regression') return typeof value === 'number' && Number.isFinite(value) ? value : null;
-  const index = labels.indexOf(String(value));
-  return value == null || index < 0 ? null : index;
+  return value == null ? null : (indexOf.get(String(value)) ?? null);
 }

@@ -1,5 +1,7 @@
 /** Evaluations of answers that are no class and no number, of tiny models whose answers a short calculation yields. */
 import sharp from 'sharp';
+import { ColumnAnswers } from '#src/evaluation/column-answers.js';
+import { measure } from '#src/evaluation/measure.js';
 import { type Data, startTestApp, type TestApp } from '../support/app.js';
 import type { Folder } from '../support/hugging-face/folder.ts';
 import { huggingFaceFolders } from '../support/hugging-face.ts';
@@ -259,4 +261,31 @@ test('more labels than a metric can have end the evaluation', async () => {
   });
 
   expect(found.problem.message).toBe('the targets have more than 103 labels besides those of the version');
+});
+
+test('of many classes, only metrics over all of them are measured, and looking them up takes no time', () => {
+  const labels = Array.from({ length: 100_000 }, (_, i) => `LABEL_${i}`);
+  const begun = performance.now();
+  const plan = { answers: 'classification', target: 'label', labels } as const;
+  new ColumnAnswers({ ...plan, columns: [], image: null, itemOf: null, inputOf: () => ({}) }, labels);
+  const ms = performance.now() - begun;
+  const numbers = Float64Array.of(0, 1, 1, 2, 99_999);
+  const answers = {
+    rows: Uint32Array.of(1, 2, 3, 4, 5),
+    truth: numbers,
+    predicted: numbers,
+    scores: null,
+    items: null,
+  };
+  const names = (count: number) =>
+    measure({
+      labels: labels.slice(0, count),
+      answers: { ...answers, truth: numbers.map((i) => i % count), predicted: numbers.map((i) => i % count) },
+      seed: 's',
+    }).length;
+
+  expect(ms).toBeLessThan(2_000);
+  expect([names(1_000), names(100_000)]).toEqual([expect.any(Number), names(1_001)]);
+  expect(names(1_000)).toBeGreaterThan(3_000);
+  expect(names(1_001)).toBeLessThan(30);
 });
