@@ -54,11 +54,12 @@ export class ComparisonResolver {
     @Ctx() { principal, catalogLoaders }: EvaluationContext,
   ): Promise<ComparisonPayload> {
     const { result, problem } = await payloadOf(async () => {
-      const found = await Promise.all(
-        versions
-          .slice(0, MAX_COMPARED.versions)
-          .map((ref, i) => catalogLoaders.getVersion(ref, ['versions', String(i)])),
-      );
+      const asked = versions
+        .slice(0, MAX_COMPARED.versions)
+        .map((ref, i) => catalogLoaders.getVersion(ref, ['versions', String(i)]));
+      // The first one that does not exist is named, whichever is known first.
+      await Promise.allSettled(asked);
+      const found = await Promise.all(asked);
       const chosen = await catalogLoaders.getDataset(dataset);
       const wanted = { refs: versions, versions: found, datasetId: chosen.id, metrics: metrics?.map(keyOf) ?? null };
       const caller = { principal, loaders: catalogLoaders };
