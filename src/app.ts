@@ -27,7 +27,7 @@ import { Evaluator } from './evaluation/evaluator.js';
 import { Gates } from './evaluation/gates.js';
 import { importEvaluations } from './evaluation/import.js';
 import { Plots } from './evaluation/plots.js';
-import { ExplanationPlots } from './explanation/explanation-plots.js';
+import { SealedPlots } from './evaluation/sealed-plots.js';
 import { Explanations } from './explanation/explanations.js';
 import { faultPoint } from './fault-points.js'; // @fault
 import { DISK_IS_FULL } from './importing/full-disk.js';
@@ -471,13 +471,14 @@ function createPictures({ databases, blobs, engine, dataKeys, log, ...access }: 
   const sign = async (text: string) => (await dataKeys.index(SYSTEM.id)).digest('plot', text);
   const plots = new Plots({ db: catalogByKey, plotter, sign, isReaderAccepted });
   const sealed = new SealedTexts(dataKeys, { account: SYSTEM.id, purpose: 'plot' });
-  const explanationPlots = new ExplanationPlots({
+  const sealedPlots = new SealedPlots({
+    db: catalogByKey,
     plotter,
     sealed,
     isReaderAccepted,
     isRecorded: (id) => isRecorded(predictionsByKey, id),
   });
-  return { pictureUrls, pictures, plotter, plots, explanationPlots };
+  return { pictureUrls, pictures, plotter, plots, sealedPlots };
 }
 
 interface MonitoringNeeds extends Pick<SliceParts, 'databases' | 'blobs' | 'commits' | 'dataKeys' | 'stopping'> {

@@ -3,7 +3,7 @@ import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
 import type { Quota } from '../access/quota.js';
 import { type PlotQuery, readPlotUrl } from '../evaluation/plot-urls.js';
 import type { Plots } from '../evaluation/plots.js';
-import { type ExplanationPlots, MAX_DATA_CHARACTERS } from '../explanation/explanation-plots.js';
+import { MAX_DATA_CHARACTERS, type SealedPlots } from '../evaluation/sealed-plots.js';
 import type { Theme } from '../plots/colors.js';
 import { TooManyPlotsError } from '../plots/plotter.js';
 import { sendPicture } from './opened-picture.js';
@@ -15,14 +15,14 @@ interface PlotRequest {
   Querystring: PlotQuery;
 }
 
-interface ExplanationRequest {
+interface SealedRequest {
   Params: { name: string };
   Querystring: { data?: unknown };
 }
 
 export interface PlotRouteParts {
   readonly plots: Pick<Plots, 'ofUrl'>;
-  readonly explanationPlots: Pick<ExplanationPlots, 'ofUrl'>;
+  readonly sealedPlots: Pick<SealedPlots, 'ofUrl'>;
   /** The quota of the key that a URL was made for; null if there is none. */
   readonly quotaOf: (reader: string) => Quota | null;
 }
@@ -34,11 +34,11 @@ export function registerPlots(http: FastifyInstance, parts: PlotRouteParts): voi
     config: { policy: 'public' },
     handler: (request, reply) => answer(parts, request, reply),
   });
-  http.route<ExplanationRequest>({
+  http.route<SealedRequest>({
     method: ['GET', 'HEAD'],
-    url: '/plots/explanations/:name',
+    url: '/plots/sealed/:name',
     config: { policy: 'public' },
-    handler: (request, reply) => answerExplanation(parts, request, reply),
+    handler: (request, reply) => answerSealed(parts, request, reply),
   });
 }
 
@@ -53,15 +53,15 @@ async function answer(
   return sendPicture(plot, quotaOf(url.reader), request, reply);
 }
 
-async function answerExplanation(
-  { explanationPlots, quotaOf }: PlotRouteParts,
-  request: FastifyRequest<ExplanationRequest>,
+async function answerSealed(
+  { sealedPlots, quotaOf }: PlotRouteParts,
+  request: FastifyRequest<SealedRequest>,
   reply: FastifyReply,
 ): Promise<FastifyReply> {
   const [, theme] = /^(light|dark)\.svg$/.exec(request.params.name) ?? [];
   const { data } = request.query;
   if (theme === undefined || typeof data !== 'string' || data.length > MAX_DATA_CHARACTERS) throw unknownPlot();
-  const found = await explanationPlots.ofUrl(data, theme as Theme).catch(throwAsRefusal);
+  const found = await sealedPlots.ofUrl(data, theme as Theme).catch(throwAsRefusal);
   if (!found) throw unknownPlot();
   return sendPicture(found.plot, quotaOf(found.reader), request, reply);
 }

@@ -18,6 +18,7 @@ import {
   RecommendationResolver,
   RefusedEvaluationResolver,
 } from '../choosing/choosing.resolver.js';
+import { RecommendationPlotResolver } from '../choosing/recommendation-plot.resolver.js';
 import { DatasetRegistrationResolver } from '../datasets/dataset-registration.resolver.js';
 import { DatasetRowResolver, DatasetRowsResolver } from '../datasets/dataset-rows.resolver.js';
 import type { Datasets } from '../datasets/datasets.js';
@@ -43,9 +44,9 @@ import { FeatureImportanceResolver, ImportanceResolver } from '../evaluation/imp
 import { ModelCardResolver } from '../evaluation/model-card.resolver.js';
 import { PlotResolver } from '../evaluation/plot.resolver.js';
 import type { Plots } from '../evaluation/plots.js';
+import type { SealedPlots } from '../evaluation/sealed-plots.js';
 import type { ComparisonNeeds } from '../evaluation/version-comparison.js';
 import { ExplanationPlotResolver, ExplanationResolver } from '../explanation/explanation.resolver.js';
-import type { ExplanationPlots } from '../explanation/explanation-plots.js';
 import type { Explanations } from '../explanation/explanations.js';
 import type { ImportProgress } from '../importing/import-progress.js';
 import { ImportResolver } from '../importing/imports.resolver.js';
@@ -94,7 +95,7 @@ export interface ResolverParts {
   readonly explanations: Explanations;
   readonly evaluator: Evaluator;
   readonly plots: Plots;
-  readonly explanationPlots: ExplanationPlots;
+  readonly sealedPlots: SealedPlots;
   readonly outcomes: Outcomes;
   readonly live: Live;
   readonly drifts: Drifts;
@@ -140,7 +141,7 @@ export const RESOLVERS: ReadonlyMap<ResolverClass, (parts: ResolverParts) => obj
     ({ predictions, history, blobs, pictureUrls }) => new PredictionResolver(predictions, history, blobs, pictureUrls),
   ],
   [ExplanationResolver, ({ explanations }) => new ExplanationResolver(explanations)],
-  [ExplanationPlotResolver, ({ explanationPlots }) => new ExplanationPlotResolver(explanationPlots)],
+  [ExplanationPlotResolver, ({ sealedPlots }) => new ExplanationPlotResolver(sealedPlots)],
   [ReplayResolver, ({ replays }) => new ReplayResolver(replays)],
   [OutcomeResolver, ({ outcomes }) => new OutcomeResolver(outcomes)],
   [VersionLiveResolver, ({ live }) => new VersionLiveResolver(live)],
@@ -171,6 +172,7 @@ export const RESOLVERS: ReadonlyMap<ResolverClass, (parts: ResolverParts) => obj
   [ChoosingResolver, ({ choosing }) => new ChoosingResolver(choosing)],
   [DatasetLeaderboardResolver, ({ choosing }) => new DatasetLeaderboardResolver(choosing)],
   [RecommendationResolver, () => new RecommendationResolver()],
+  [RecommendationPlotResolver, ({ sealedPlots }) => new RecommendationPlotResolver(sealedPlots)],
   [RankedVersionResolver, ({ choosing }) => new RankedVersionResolver(choosing)],
   [DefeatResolver, ({ choosing }) => new DefeatResolver(choosing)],
   [MissingEvaluationResolver, () => new MissingEvaluationResolver()],

@@ -80,7 +80,7 @@ export interface ServerParts extends GraphqlParts {
   readonly uploads: Pick<Uploads, 'ofUrl' | 'receive'>;
   readonly pictures: PictureRouteParts['pictures'];
   readonly plots: PlotRouteParts['plots'];
-  readonly explanationPlots: PlotRouteParts['explanationPlots'];
+  readonly sealedPlots: PlotRouteParts['sealedPlots'];
   /** What `/metrics` reads besides the HTTP server itself. */
   readonly measured: Pick<Measured, 'engine' | 'commits'>;
   /** Null if a model can answer, else the reason why none can. */
@@ -118,7 +118,7 @@ export async function createServer(parts: ServerParts): Promise<Server> {
   const quotaOf = (keyId: string) => parts.keys.quotaOf(keyId);
   await registerUploads(http, { uploads: parts.uploads, quotaOf });
   registerPictures(http, { pictures: parts.pictures, quotaOf });
-  registerPlots(http, { plots: parts.plots, explanationPlots: parts.explanationPlots, quotaOf });
+  registerPlots(http, { plots: parts.plots, sealedPlots: parts.sealedPlots, quotaOf });
   registerEntry(http, { hasExplorer: parts.config.explorer !== 'off' });
   registerHealth(http, parts.notReadyReason);
   registerMetrics(http, metrics);

@@ -1,6 +1,7 @@
 /** All SQL that reads datasets: by id or name, as a list, and as training data of versions. */
 import { sql } from 'kysely';
 import type { Principal } from '../access/principal.js';
+import type { Viewer } from '../access/visibility.js';
 import { create } from '../graphql/create.js';
 import type { CatalogDatabase } from '../storage/database.js';
 import type { DatasetTable } from '../storage/migrations/catalog.table.js';
@@ -67,7 +68,7 @@ export async function findPreviews(
 
 export async function findDatasetsByIds(
   db: CatalogDatabase,
-  principal: Principal,
+  principal: Viewer,
   ids: readonly string[],
 ): Promise<Dataset[]> {
   const rows = await db

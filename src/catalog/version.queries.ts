@@ -61,7 +61,7 @@ const versionsByIds = compiledFor((db, viewer, { ids }: { ids: Ids }) =>
 
 export async function findVersionsByIds(
   db: CatalogDatabase,
-  principal: Principal,
+  principal: Viewer,
   ids: readonly string[],
 ): Promise<Version[]> {
   return (await versionsByIds(db, principal, { ids: idsOf(ids) })).map(toVersion);

@@ -6,6 +6,7 @@ import { Evaluation, Interval } from '../evaluation/evaluation.type.js';
 import { enumOf } from '../graphql/enum.type.js';
 import { Problem } from '../graphql/problem.type.js';
 import { SafeInt } from '../graphql/scalars.js';
+import type { CostName } from '../plots/pareto-plot.js';
 import type { TaskName } from '../tasks/tasks.js';
 import type { Missing, Recommended } from './choosing.js';
 import type { Candidate, ConstraintName, Defeat, Entry, Gap } from './ranking.js';
@@ -17,6 +18,12 @@ const ConstraintEnum = enumOf<ConstraintName>('Constraint', 'What `RecommendInpu
   MAX_RESIDENT_BYTES: 'The memory of a loaded copy is at most `maxResidentBytes`.',
   MAX_ARTIFACT_BYTES: 'The size of the file is at most `maxArtifactBytes`.',
   LICENSES: 'The license of the model is one of `licenses`.',
+});
+
+export const VersionCost = enumOf<CostName>('VersionCost', 'What a version costs.', {
+  LATENCY: 'Median latency of one input on this machine, in milliseconds.',
+  MEMORY: 'Memory of a loaded copy on this machine, in megabytes.',
+  SIZE: 'Size of the file, in megabytes.',
 });
 
 @InputType({ description: 'What the version is needed for, and what it must fulfill.' })

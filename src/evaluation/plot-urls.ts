@@ -70,7 +70,7 @@ export function readPlotUrl(
   return { evaluationId: evaluation, kind, theme: theme as Theme, account, expires, reader, signature };
 }
 
-export function viewerOf({ account }: PlotUrl): Viewer {
+export function viewerOf({ account }: Pick<PlotUrl, 'account'>): Viewer {
   return account === null ? { id: '', roles: ['admin'] } : { id: account, roles: [] };
 }
 

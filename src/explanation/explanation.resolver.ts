@@ -1,12 +1,13 @@
 import { Arg, Ctx, FieldResolver, Int, Resolver, Root } from 'type-graphql';
 import { Plot } from '../evaluation/plot.type.js';
+import type { SealedPlots } from '../evaluation/sealed-plots.js';
 import { checkRange } from '../graphql/check-range.js';
 import { Cost } from '../graphql/cost.js';
 import { payloadOf } from '../graphql/problem.type.js';
 import { MAX_BARS } from '../plots/bar-plot.js';
 import { Prediction } from '../prediction/prediction.type.js';
 import { Explanation, ExplanationPayload } from './explanation.type.js';
-import type { ExplanationPlots } from './explanation-plots.js';
+import { drawingOf } from './explanation-plots.js';
 import type { ExplanationContext, Explanations } from './explanations.js';
 
 /** What is run is known only when the prediction has been read. */
@@ -52,12 +53,12 @@ export class ExplanationResolver {
 
 @Resolver(() => Explanation)
 export class ExplanationPlotResolver {
-  constructor(private readonly plots: ExplanationPlots) {}
+  constructor(private readonly plots: SealedPlots) {}
 
   @FieldResolver(() => Plot, {
     description: `The heat map, or the ${MAX_BARS} largest attributions, as a plot. Its URL also ends when the prediction is deleted.`,
   })
   plot(@Root() explanation: Explanation, @Ctx() { principal }: ExplanationContext): Plot {
-    return this.plots.plotOf(explanation, principal);
+    return this.plots.plotOf(drawingOf(explanation), { predictionId: explanation.predictionId }, principal);
   }
 }

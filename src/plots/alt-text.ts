@@ -6,6 +6,7 @@ import { type Drawing, readCurve } from './drawing.js';
 import type { HeatMapDrawing } from './heat-map-plot.js';
 import type { ImportanceDrawing } from './importance-plot.js';
 import { shortened } from './labels.js';
+import { AGAINST, type ParetoDrawing, placeText } from './pareto-plot.js';
 
 /** Of a label, in pixels of a font of the size 10: about 40 characters. */
 const MAX_LABEL_PX = 240;
@@ -24,6 +25,7 @@ export function altTextOf(drawing: Drawing): string {
   if (drawing.kind === 'HEAT_MAP') return textOfHeatMap(drawing);
   if (drawing.kind === 'ATTRIBUTIONS') return textOfAttributions(drawing);
   if (drawing.kind === 'IMPORTANCE') return textOfImportance(drawing);
+  if (drawing.kind === 'PARETO') return textOfPareto(drawing);
   const { name, figure } = CURVES[drawing.kind];
   const classes = drawing.curves.length + drawing.omitted;
   const figures = drawing.curves.map((stored) => {
@@ -72,6 +74,13 @@ function textOfImportance({ bars, omitted, metric, baseline, repeats }: Importan
   const more = omitted > 0 ? `; and ${omitted} more` : '';
   const what = `${metric} (${rounded(baseline)})`;
   return `Permutation importance: loss of ${what} when a column is shuffled, mean and deviation of ${repeats}: ${all.join('; ')}${more}.`;
+}
+
+function textOfPareto({ metric, against, optimal, others, omitted }: ParetoDrawing): string {
+  const all = optimal.map((point) => `${named(point.name)} ${placeText(point, against)}`);
+  const more = omitted > 0 ? ` ${omitted} are not drawn.` : '';
+  const count = optimal.length + others.length + omitted;
+  return `${metric} against ${AGAINST[against].name} of ${count} versions. Pareto-optimal: ${all.join('; ')}.${more}`;
 }
 
 function named(label: string): string {

@@ -6,6 +6,7 @@ import { type ConfusionCells, confusionPlot } from './confusion-plot.js';
 import { type CurveKind, curvePlot, type DrawnCurve } from './curve-plot.js';
 import { type HeatMapDrawing, heatMapPlot } from './heat-map-plot.js';
 import { type ImportanceDrawing, importancePlot } from './importance-plot.js';
+import { type ParetoDrawing, paretoPlot } from './pareto-plot.js';
 
 /** A curve that is read where it is drawn: JSON of x, y and counts. */
 export interface StoredCurve {
@@ -14,10 +15,11 @@ export interface StoredCurve {
   readonly figure: number | null;
 }
 
-export type ExplanationDrawing = HeatMapDrawing | AttributionsDrawing;
+/** What URLs can hold. */
+export type SealedDrawing = HeatMapDrawing | AttributionsDrawing | ParetoDrawing;
 
 export type Drawing =
-  | ExplanationDrawing
+  | SealedDrawing
   | ImportanceDrawing
   | { readonly kind: 'CONFUSION_MATRIX'; readonly json: string }
   | { readonly kind: CurveKind; readonly curves: readonly StoredCurve[]; readonly omitted: number };
@@ -33,6 +35,7 @@ export function specOf(drawing: Drawing, theme: Theme): Spec {
   if (drawing.kind === 'HEAT_MAP') return heatMapPlot(drawing, colors);
   if (drawing.kind === 'ATTRIBUTIONS') return attributionPlot(drawing, colors);
   if (drawing.kind === 'IMPORTANCE') return importancePlot(drawing, colors);
+  if (drawing.kind === 'PARETO') return paretoPlot(drawing, colors);
   const { kind, curves, omitted } = drawing;
   return curvePlot(kind, { curves: curves.map(readCurve), omitted }, colors);
 }

@@ -22,6 +22,10 @@ const EVALUATE = `mutation ($input: RecommendEvaluationsInput!) { recommendEvalu
 const LEADERBOARD = `query ($name: String!, $metric: String, $first: Int) { dataset(name: $name) {
   leaderboard(metric: $metric, first: $first) { ${RANKED} } } }`;
 
+const PLOTS = `query ($input: RecommendInput!) { recommend(input: $input) { recommendation {
+  LATENCY: plot { light: url dark: url(theme: DARK) altText } MEMORY: plot(against: MEMORY) { light: url altText }
+  SIZE: plot(against: SIZE) { light: url altText } } } }`;
+
 const SPAM = { task: 'TEXT_CLASSIFICATION', dataset: 'spamassassin-test' };
 const PENGUINS = { task: 'TABULAR_CLASSIFICATION', dataset: 'penguins-test' };
 
@@ -251,6 +255,38 @@ test('what the caller may not see is in no recommendation and no leaderboard', a
   expect(refs((await recommend(SPAM, rival)).ranked)).toHaveLength(2);
   expect(await board(rival)).toEqual(['spam-filter:2', 'spam-embeddings:2']);
   await set({ visibility: 'public', account: null });
+});
+
+test('a recommendation is drawn against what versions cost, for those who may see all of it', async () => {
+  const { catalogDb } = app.app.databases;
+  const plotsOf = async (input: object) => (await evaluator.send(PLOTS, { input })).recommend.recommendation;
+  const statusOf = async (url: string) => (await fetch(`${app.url}${url}`)).status;
+  const { LATENCY, MEMORY, SIZE } = await plotsOf(SPAM);
+  const { ranked } = await recommend(SPAM);
+  const [light, dark] = await Promise.all([LATENCY.light, LATENCY.dark].map((url) => fetch(`${app.url}${url}`)));
+  const svg = await light?.text();
+
+  expect(LATENCY.altText).toMatch(
+    /^Accuracy against median latency of 2 versions\. Pareto-optimal: "spam-filter:2" 0\.\d+, 2 ms[;.]/,
+  );
+  expect(MEMORY.altText).toContain('"spam-filter:2"');
+  expect(MEMORY.altText).toContain(', 3 MB');
+  const megabytes = Number((ranked[0].artifactBytes / 1e6).toPrecision(3));
+  expect(SIZE.altText).toContain(`, ${megabytes} MB`);
+  expect([light?.status, light?.headers.get('content-type'), dark?.status]).toEqual([200, 'image/svg+xml', 200]);
+  expect(svg).toMatch(/^<svg [^>]*width="400"/);
+  expect(svg).toContain('spam-filter:2');
+  expect(await dark?.text()).not.toBe(svg);
+  expect(LATENCY.light.length).toBeLessThan(2_000);
+  const changed = LATENCY.light.replace(/.{30}$/, (end: string) => end.toLowerCase().replaceAll('a', 'b'));
+  expect([await statusOf(changed), await statusOf(LATENCY.light.replace('light', 'pink'))]).toEqual([404, 404]);
+  expect(await plotsOf({ ...SPAM, worstMetric: 1 })).toEqual({ LATENCY: null, MEMORY: null, SIZE: null });
+  const set = (values: object) =>
+    catalogDb.updateTable('model').set(values).where('name', '=', 'spam-embeddings').execute();
+  await set({ visibility: 'private', account: 'rival' });
+  expect(await statusOf(LATENCY.light)).toBe(404);
+  await set({ visibility: 'public', account: null });
+  expect(await statusOf(LATENCY.light)).toBe(200);
 });
 
 test('leaderboards of many datasets take as many statements as that of one', async () => {

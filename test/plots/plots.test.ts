@@ -61,6 +61,28 @@ const DRAWINGS: readonly Drawing[] = [
   },
   { kind: 'ATTRIBUTIONS', bars: [{ name: '', attribution: 0 }], omitted: 0, score: 0, base: null, label: null },
   {
+    kind: 'PARETO',
+    metric: HOSTILE.repeat(9),
+    higherIsBetter: false,
+    against: 'LATENCY',
+    optimal: Array.from({ length: 8 }, (_, i) => ({
+      name: `W${HOSTILE}`.repeat(i),
+      x: 10 ** (3 - i),
+      y: 1 - i / 1_000,
+    })),
+    others: Array.from({ length: 42 }, (_, i) => ({ x: 1e-4 * (i + 1), y: 0.9 + i / 1_000 })),
+    omitted: 1_000,
+  },
+  {
+    kind: 'PARETO',
+    metric: '',
+    higherIsBetter: true,
+    against: 'SIZE',
+    optimal: [{ name: '', x: 0, y: 0 }],
+    others: [],
+    omitted: 0,
+  },
+  {
     kind: 'IMPORTANCE',
     bars: Array.from({ length: 12 }, (_, i) => {
       return { name: `W${HOSTILE}`.repeat(i), mean: 0.5 / (i + 1) - 0.1, standardDeviation: i / 20 };
@@ -134,6 +156,21 @@ test('a text says what a plot shows', () => {
   const importance = { bars: [{ name: 'island', mean: 0.01861, standardDeviation: 0.0079 }], omitted: 5, repeats: 5 };
   expect(altTextOf({ kind: 'IMPORTANCE', ...importance, metric: 'Accuracy', baseline: 0.9808 })).toBe(
     'Permutation importance: loss of Accuracy (0.981) when a column is shuffled, mean and deviation of 5: "island" 0.0186 ± 0.0079; and 5 more.',
+  );
+  const optimal = [
+    { name: 'small:2', x: 0.2149, y: 0.97 },
+    { name: 'large:1', x: 21.5, y: 0.98491 },
+  ];
+  const pareto = {
+    metric: 'Accuracy',
+    higherIsBetter: true,
+    against: 'LATENCY',
+    optimal,
+    others: [{ x: 1, y: 0.5 }],
+    omitted: 2,
+  } as const;
+  expect(altTextOf({ kind: 'PARETO', ...pareto })).toBe(
+    'Accuracy against median latency of 5 versions. Pareto-optimal: "small:2" 0.97, 0.215 ms; "large:1" 0.985, 21.5 ms. 2 are not drawn.',
   );
   const heatMap = { kind: 'HEAT_MAP', columns: 2, rows: 2, aspect: 1, percents: [0, -50, 100, 3], limit: 0.4 } as const;
   expect(altTextOf({ ...heatMap, label: 'Bag' })).toBe(

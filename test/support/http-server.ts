@@ -37,7 +37,7 @@ export async function createHttpServer(
     uploads: {} as ServerParts['uploads'],
     pictures: {} as ServerParts['pictures'],
     plots: {} as ServerParts['plots'],
-    explanationPlots: {} as ServerParts['explanationPlots'],
+    sealedPlots: {} as ServerParts['sealedPlots'],
     measured: {} as ServerParts['measured'],
     notReadyReason: () => null,
     ...(maxConnections && { maxConnections }),
