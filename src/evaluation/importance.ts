@@ -95,13 +95,14 @@ function metricNamed(named: WantedImportance['metric'], spec: VersionSpec, plan:
     label: named?.label ?? null,
   };
   const known = metricsOf(plan);
-  const found = known.find((metric) => isSameMetric(metric, key));
+  const ofAll = ({ name, label }: MetricIdentity) => !named && name === key.name && label === null;
+  const found = known.find((metric) => isSameMetric(metric, key)) ?? known.find(ofAll);
   if (found) {
     const { name, average, label, higherIsBetter } = found;
     return { name, average, label, higherIsBetter };
   }
   if (named) throw new InvalidInputError([unknownMetric(path, key, known)]);
-  // Of several targets, or of several labels that may apply.
+  // Of several labels that may apply.
   const message = 'it has to be said which of the metrics of this version is meant';
   const expected = known.slice(0, MAX_NAMED).map(describeMetric).join(', ');
   throw new InvalidInputError([{ path, code: 'MISSING', message, expected, received: null }]);

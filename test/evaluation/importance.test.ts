@@ -232,11 +232,10 @@ test('what has no importance is refused', async () => {
     { path: [...path, 'metric'], code: 'UNKNOWN_NAME', expected: expect.stringContaining('mae'), received: 'accuracy' },
   ]);
   const plan = { answers: 'regression', labels: [], columns: ['a', 'b'] } as unknown as Plan;
-  const check = (rows: number, repeats: number) =>
-    checkImportance({ repeats }, { task: 'TABULAR_REGRESSION' } as Parameters<typeof checkImportance>[1], {
-      plan,
-      rows,
-    });
+  const spec = { task: 'TABULAR_REGRESSION' } as Parameters<typeof checkImportance>[1];
+  const check = (rows: number, repeats: number, of = plan) => checkImportance({ repeats }, spec, { plan: of, rows });
   expect(check(1_000_000, 5)).toMatchObject({ name: 'mae', repeats: 5, columns: 2 });
+  const several = { ...plan, answers: 'values', labels: ['x', 'y'] } as Plan;
+  expect(check(10, 5, several)).toMatchObject({ name: 'mae', average: 'targets', label: null, higherIsBetter: false });
   expect(() => check(1_000_000, 6)).toThrow('1000000 rows of 2 columns are too many for so many repeats');
 });
