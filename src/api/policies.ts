@@ -9,7 +9,9 @@ import {
   type GraphQLObjectType,
   type GraphQLSchema,
   getNamedType,
+  getNullableType,
   isAbstractType,
+  isListType,
   isNonNullType,
   isObjectType,
 } from 'graphql';
@@ -143,13 +145,20 @@ function checkCredentials(principal: Principal): void {
 /** Refuses as a problem if the caller is known and the payload has a problem, else as a GraphQL error. */
 function refuse(name: string, policy: PolicyName, field: Field, principal: Principal): unknown {
   if (isNobody(principal) || !hasProblem(field)) throw forbidden(name, policy, principal);
-  return { problem: problemOf(new ForbiddenError(name, whoMay(policy, principal))) };
+  return payloadWith(new ForbiddenError(name, whoMay(policy, principal)), field);
 }
 
 /** @throws the error if the payload has no problem */
 function refuseAsProblem(field: Field, error: AppError): unknown {
   if (!hasProblem(field)) throw error;
-  return { problem: problemOf(error) };
+  return payloadWith(error, field);
+}
+
+/** Fields that are never null are empty lists and false, or a client that selects them would get an internal error. */
+function payloadWith(error: AppError, { type }: Field): object {
+  const others = isObjectType(type) ? Object.values(type.getFields()).filter((one) => isNonNullType(one.type)) : [];
+  const empty = others.map((one) => [one.name, isListType(getNullableType(one.type)) ? [] : false]);
+  return { ...Object.fromEntries(empty), problem: problemOf(error) };
 }
 
 function hasProblem({ type }: Field): boolean {

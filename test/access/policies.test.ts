@@ -128,6 +128,21 @@ test('fields for administrators are refused to other roles, as a problem or as a
   expect(query.errors?.[0]?.extensions['code']).toBe('FORBIDDEN');
 });
 
+test('a refusal is a problem also for clients that select what is never null', async () => {
+  const source = `mutation {
+    predict(input: { model: "a", input: { text: "b" } }) { replayed problem { code } }
+    recommendEvaluations(input: { task: TENSOR, dataset: "a" }) { evaluations { id } refused { refusedVersion { id } } problem { code } } }`;
+
+  const { data, errors } = await graphql({ schema, source, contextValue: OUTSIDER });
+
+  expect(errors).toBeUndefined();
+  const problem = { code: 'FORBIDDEN' };
+  expect(data).toEqual({
+    predict: { replayed: false, problem },
+    recommendEvaluations: { evaluations: [], refused: [], problem },
+  });
+});
+
 test('a subscription is refused when it starts, before its source is opened', async () => {
   const { schema, opened } = schemaWithSubscription('operate');
   const document = parse('subscription { ticks }');
