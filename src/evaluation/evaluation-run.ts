@@ -142,7 +142,9 @@ async function answerPiece(
     await updateJob(trx, run.id, { failed_rows: failedRows, row_problems: JSON.stringify(problems), ...progress });
     if (failedRows <= MAX_FAILED_SHARE * job.row_count) return true;
     const share = `${MAX_FAILED_SHARE * 100}% of ${job.row_count}`;
-    await fails(trx, run.id, `${failedRows} rows were not answered so far, which is more than ${share}`);
+    const [first] = problems;
+    const reason = `${failedRows} rows were not answered so far, which is more than ${share}. Row ${first?.row}: ${first?.message}`;
+    await fails(trx, run.id, reason.slice(0, MAX_MESSAGE_CHARACTERS));
     return false;
   });
 }

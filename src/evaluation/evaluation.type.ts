@@ -73,7 +73,7 @@ export class Metric {
   @Field(() => Interval, {
     nullable: true,
     description:
-      'Confidence interval of `value`; null if the evaluation was imported, or if there are too few items for one.',
+      'Confidence interval of `value`; null if the evaluation was imported, if there are too few items for one, and if resamples of the items all have the same value, or leave it undefined too often.',
   })
   interval!: Interval | null;
 }

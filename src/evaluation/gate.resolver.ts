@@ -35,7 +35,7 @@ export class GateResolver {
   @Cost({ points: POINTS_PER_CHANGE })
   @Mutation(() => SetGatePayload, {
     nullable: true,
-    description: `Sets what a version must have shown before \`setAlias\` points an alias to it: metrics of its evaluation by this server on the rows that the dataset has now. The version that the alias points to stays. For a model of your account; administrators do so with any. A model has at most ${MAX_GATES} gates. Problems: InvalidInput, NotFound, Overloaded (too many gates), Forbidden, StorageFull.`,
+    description: `Sets what a version must have shown before \`setAlias\` points an alias to it: metrics of its evaluation by this server on the rows that the dataset has now. The version that the alias points to stays. From then on, only administrators move the alias, since \`publish\` refuses it. For a model of your account; administrators do so with any. A model has at most ${MAX_GATES} gates. Problems: InvalidInput, NotFound, Overloaded (too many gates), Forbidden, StorageFull.`,
   })
   async setGate(
     @Arg('input', () => SetGateInput, { description: 'The gate.' }) input: SetGateInput,

@@ -59,6 +59,14 @@ function planOfColumns(spec: VersionSpec, { target, columns }: PlannedDataset): 
   if (target === null)
     throw refused('dataset', 'the dataset does not say what is to be predicted', 'a dataset with a target', null);
   const others = columns.filter(({ name }) => name !== target);
+  const type = columns.find(({ name }) => name === target)?.type;
+  if (answers === 'regression' && type !== undefined && !NUMBERS.includes(type))
+    throw refused(
+      'dataset',
+      'the version answers numbers, and the target is none',
+      'a target of the type NUMBER',
+      type,
+    );
   const labels =
     answers === 'classification'
       ? labelsOf(
@@ -70,6 +78,7 @@ function planOfColumns(spec: VersionSpec, { target, columns }: PlannedDataset): 
 }
 
 const MAX_NAMES = 20;
+const NUMBERS = ['NUMBER', 'INTEGER', 'JSON'];
 
 /** @throws InvalidInputError if no label of the dataset is one of the version's */
 function labelsOf(spec: VersionSpec, target: PlannedDataset['columns'][number] | undefined): string[] {

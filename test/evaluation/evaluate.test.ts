@@ -249,6 +249,9 @@ test('what does not fit together is refused', async () => {
   expect(await refused('penguins', 'debian-faq')).toMatchObject(ofDataset('its rows are not stored here'));
   expect(await refused('penguins', 'breast-cancer-test')).toMatchObject({ code: 'INVALID_INPUT' });
   expect(await refused('spam-filter', 'penguins-test')).toMatchObject({ code: 'INVALID_INPUT' });
+  expect(await refused('penguin-mass', 'penguins-test')).toMatchObject(
+    ofDataset('the version answers numbers, and the target is none'),
+  );
   expect(await refused('face-detector', 'fashion-mnist-test')).toMatchObject({
     problems: [{ path: ['input', 'dataset'], code: 'WRONG_KIND', expected: 'JSON', received: 'CATEGORY' }],
   });
@@ -292,7 +295,9 @@ test('rows without an answer are counted and named, and too many of them end the
     evaluatedRows: null,
     failedRows: 30,
     metrics: [],
-    problem: { message: expect.stringContaining('30 rows were not answered so far, which is more than 5% of 100') },
+    problem: {
+      message: expect.stringContaining('30 rows were not answered so far, which is more than 5% of 100. Row 1: '),
+    },
   });
   expect(many.rowProblems).toHaveLength(20);
   // A failed one is computed again.
