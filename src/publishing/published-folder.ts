@@ -109,7 +109,8 @@ async function onlyVersion(folder: string) {
 }
 
 /** What to do about an alias with a gate. */
-export const PUBLISH_WITHOUT = 'publish without it, evaluate the version, and call setAlias';
+export const PUBLISH_WITHOUT =
+  'publish without it, evaluate the version, and have an administrator move the alias with setAlias';
 
 interface Proven {
   readonly publication: PublicationTable;
