@@ -80,7 +80,7 @@ function planOfColumns(spec: VersionSpec, { target, columns }: PlannedDataset): 
 const MAX_NAMES = 20;
 const NUMBERS = ['NUMBER', 'INTEGER', 'JSON'];
 
-/** @throws InvalidInputError if no label of the dataset is one of the version's */
+/** @throws InvalidInputError if no label of the dataset is one of the version's, or if one is but for its spelling */
 function labelsOf(spec: VersionSpec, target: PlannedDataset['columns'][number] | undefined): string[] {
   const occurring = target?.categories ?? [];
   const own = new Set(spec.labels);
@@ -91,7 +91,21 @@ function labelsOf(spec: VersionSpec, target: PlannedDataset['columns'][number] |
       spec.labels.slice(0, MAX_NAMES).join(', '),
       occurring.slice(0, MAX_NAMES).join(', '),
     );
+  const known = new Map(spec.labels.map((label) => [plain(label), label]));
+  const misspelled = occurring.find((label) => !own.has(label) && known.has(plain(label)));
+  // It would count as a class that the version always misses.
+  if (misspelled !== undefined)
+    throw refused(
+      'dataset',
+      'a label differs from that of the version in case or spaces only',
+      JSON.stringify(known.get(plain(misspelled))),
+      JSON.stringify(misspelled),
+    );
   return [...own.union(new Set(occurring))];
+}
+
+function plain(label: string): string {
+  return label.trim().toLowerCase();
 }
 
 /** What is true of a row: the index of its label, or a number; null if it is neither. `indexOf`: of the labels of the plan. */

@@ -281,6 +281,16 @@ async function birds(name: string, count: number, impossible: number): Promise<v
   expect((await evaluator.send(REGISTER, { input })).registerDataset.problem).toBeNull();
 }
 
+test('labels that differ in case only are refused: the version would seem to miss all rows of the class', async () => {
+  const data = { format: 'CSV', content: 'message,label\nhello,ham\nwin a prize,Spam\n' };
+  const input = { name: 'loud', task: 'TEXT_CLASSIFICATION', target: 'label', data };
+  expect((await evaluator.send(REGISTER, { input })).registerDataset.problem).toBeNull();
+
+  expect((await evaluate('spam-filter', 'loud')).problem).toMatchObject({
+    problems: [{ path: ['input', 'dataset'], expected: '"spam"', received: '"Spam"' }],
+  });
+});
+
 test('rows without an answer are counted and named, and too many of them end the evaluation', async () => {
   await birds('few-impossible', 100, 3);
   await birds('many-impossible', 100, 30);
