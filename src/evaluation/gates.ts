@@ -175,9 +175,10 @@ function refusalsOf(
   refOf: (version: JudgedVersion | null) => string,
 ): GateReason[] {
   const { datasetName, conditions } = gate;
-  const call = (ref: string) => `call evaluate(input: { version: "${ref}", dataset: "${datasetName}" })`;
+  const call = (ref: string) =>
+    `call evaluate(input: { version: "${ref}", dataset: "${datasetName}" }), and try again when it has SUCCEEDED`;
   const texts = (ref: string) => ({
-    NOT_EVALUATED: `${ref} has no evaluation by this server on ${datasetName} with its present execution provider and runtime; ${call(ref)}`,
+    NOT_EVALUATED: `${ref} has no evaluation by this server on ${datasetName} with the execution provider and ONNX Runtime that it has now; ${call(ref)}`,
     OTHER_ROWS: `${ref} was evaluated on other rows of ${datasetName} than those of the gate, or for another target; if the dataset has changed since the gate was set, set it again; then ${call(ref)}`,
     ON_TRAINING_DATA: `${ref} was trained on the rows of ${datasetName}`,
   });
