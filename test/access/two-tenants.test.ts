@@ -182,7 +182,7 @@ async function harvest(): Promise<Harvest> {
 }
 
 /** What is measured, counted or changed for all callers together, and what says when it was measured. */
-const LOAD = /\b(serving|engine|imports|latency|queueDepth|live|recommendEvaluations)\b/;
+const LOAD = /\b(serving|engine|imports|latency|queueDepth|live|evaluate|recommendEvaluations|setGate)\b/;
 
 async function requests(known: Harvest): Promise<Operation[]> {
   const schema = buildSchema(await readFile('schema/schema.graphql', 'utf8'));
