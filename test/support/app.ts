@@ -5,7 +5,7 @@ import { cp, mkdtemp, rm } from 'node:fs/promises';
 import os from 'node:os';
 import path from 'node:path';
 import { type Logger, pino } from 'pino';
-import { type App, startApp } from '#src/app.js';
+import type { App } from '#src/app.js';
 import { type Config, loadConfig } from '#src/config.js';
 import { type Data, type GraphqlAnswer, post } from './graphql-client.js';
 import { DEADLINE_MS } from './until.js';
@@ -22,6 +22,9 @@ export interface TestApp {
   readonly query: (query: string, variables?: Record<string, unknown>) => Promise<Data>;
   readonly stop: () => Promise<void>;
 }
+
+/** See `environment.js`. */
+declare const importShared: (specifier: string) => Promise<typeof import('#src/app.js')>;
 
 export const STORE = path.resolve('model-store');
 
@@ -45,6 +48,7 @@ export async function startTestApp(
     ...config,
     dataDir,
   };
+  const { startApp } = await importShared('#src/app.js');
   const app = await startApp(settings, log ?? pino({ level: process.env['TEST_LOG_LEVEL'] ?? 'fatal' }));
   const send = (query: string, variables?: Record<string, unknown>) => post(app.url, query, variables);
   return {

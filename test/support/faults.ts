@@ -7,7 +7,8 @@ import { rm, writeFile } from 'node:fs/promises';
 import os from 'node:os';
 import path from 'node:path';
 
-const file = path.join(os.tmpdir(), `modelgraph-fault-${process.pid}-${randomUUID()}`);
+// Those of Jest have it from their environment: what is changed here is not seen outside of the context of the test.
+const file = process.env['FAULT_FILE'] ?? path.join(os.tmpdir(), `modelgraph-fault-${process.pid}-${randomUUID()}`);
 process.env['FAULT_FILE'] = file;
 
 export async function armFault(point: string, action: string, nth = 1): Promise<void> {
