@@ -11,8 +11,10 @@ import { RoundRobin } from './round-robin.js';
 import { CLOSE_GRACE_MS, type SqliteThread, StorageLostError, type Unnumbered } from './sqlite-connection.js';
 import type { QueryReply } from './sqlite-thread.js';
 
-/** From when a thread starts on it; a read of 100,000 models takes well below a second. */
+/** Of a caller, from when a thread starts on it; a read of 100,000 models takes well below a second. */
 const READ_LIMIT_MS = 5_000;
+/** Of the server itself, for which nobody waits: on a busy machine, a start can take longer than a request may. */
+const OWN_READ_LIMIT_MS = 60_000;
 export const MAX_WAITING_READS = 1_000;
 
 /** The caller for whom the running code reads; the server itself if there is none. */
@@ -79,10 +81,11 @@ export class ReadLane {
 
   async #run(thread: SqliteThread, waiting: WaitingRead): Promise<void> {
     let immediate: NodeJS.Immediate | undefined;
+    const limitMs = waiting.caller === SERVER ? OWN_READ_LIMIT_MS : READ_LIMIT_MS;
     // If the event loop was held meanwhile, the reply may be there: it is read before immediates run.
     const timer = setTimeout(() => {
-      immediate = setImmediate(() => this.#abandon(thread, waiting));
-    }, READ_LIMIT_MS);
+      immediate = setImmediate(() => this.#abandon(thread, waiting, limitMs));
+    }, limitMs);
     try {
       waiting.resolve(await thread.send(waiting.request));
     } catch (error) {
@@ -98,8 +101,8 @@ export class ReadLane {
     this.#startNext();
   }
 
-  #abandon(thread: SqliteThread, waiting: WaitingRead): void {
-    waiting.reject(new ReadTimeoutError(READ_LIMIT_MS));
+  #abandon(thread: SqliteThread, waiting: WaitingRead, limitMs: number): void {
+    waiting.reject(new ReadTimeoutError(limitMs));
     this.#threads.delete(thread);
     this.#abandoned.add(thread);
     void thread.abandon().finally(() => {

@@ -11,7 +11,7 @@ const MIB = 1024 * 1024;
 
 let app: TestApp;
 beforeAll(async () => {
-  app = await startTestApp({ defaultDeadlineMs: 600_000 });
+  app = await startTestApp({ isAlone: true, defaultDeadlineMs: 600_000 });
 });
 afterAll(() => app.stop());
 
@@ -366,7 +366,7 @@ test('the tensors of predictMany under many aliases stay within the budget, and 
     nodes: [{ op: 'Identity', inputs: ['x'], outputs: ['y'] }],
   };
   await models.write('same', { '1/model.onnx': encodeModel(graph) });
-  const live = await startTestApp({ modelStore: models.folder, defaultDeadlineMs: 600_000 });
+  const live = await startTestApp({ isAlone: true, modelStore: models.folder, defaultDeadlineMs: 600_000 });
   const base64 = Buffer.alloc(4 * 4096).toString('base64');
   const inputs = Array.from({ length: 100 }, () => ({
     tensors: [{ name: 'x', datatype: 'FP32', shape: [1, 4096], base64 }],
@@ -497,7 +497,7 @@ test('a version with many labels and a large example is listed without them', as
 describe('with a small budget for all answers', () => {
   let small: TestApp;
   beforeAll(async () => {
-    small = await startTestApp({ maxResponseBytes: 16 * MIB, maxResponseBytesInFlight: 32 * MIB });
+    small = await startTestApp({ isAlone: true, maxResponseBytes: 16 * MIB, maxResponseBytesInFlight: 32 * MIB });
   });
   afterAll(() => small.stop());
 

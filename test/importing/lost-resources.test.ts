@@ -232,7 +232,7 @@ test('datasets and metrics that a full database could not store are to be import
     'README.md': `---\nmodel-index: [{ results: ${results} }]\n---\n# Rated\n`,
   });
   await server.store.write('datasets/numbers', { 'dataset.yaml': 'title: Numbers\ntask: tensor' });
-  const { app, dataDir } = await server.start();
+  const { app, dataDir } = await server.start({ isAlone: true });
   await app.databases.catalogDb.deleteFrom('evaluation').execute();
   await server.store.write('datasets/numbers', { 'dataset.yaml': 'title: Other numbers\ntask: tensor' });
   const db = app.databases.catalogByKey;

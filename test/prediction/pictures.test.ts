@@ -32,7 +32,7 @@ let app: TestApp;
 let photo: Buffer;
 let icon: Buffer;
 beforeAll(async () => {
-  app = await startTestApp({ log });
+  app = await startTestApp({ isAlone: true, log });
   photo = await sharp(randomBytes(400 * 250 * 3), { raw: { width: 400, height: 250, channels: 3 } })
     .jpeg({ quality: 95 })
     .withMetadata({ orientation: 6 })

@@ -28,11 +28,14 @@ declare const importShared: (specifier: string) => Promise<typeof import('#src/a
 
 export const STORE = path.resolve('model-store');
 
-/** Starts with the model store imported, unless `empty` or another store is given. */
+/**
+ * Starts with the model store imported, unless `empty` or another store is given. `isAlone`: with modules of its own, for tests that
+ * replace methods of its classes or of built-in ones.
+ */
 export async function startTestApp(
-  overrides: Partial<Config> & { empty?: boolean; log?: Logger } = {},
+  overrides: Partial<Config> & { empty?: boolean; isAlone?: boolean; log?: Logger } = {},
 ): Promise<TestApp> {
-  const { empty, log, ...config } = overrides;
+  const { empty, isAlone, log, ...config } = overrides;
   const dataDir = config.dataDir ?? (await mkdtemp(path.join(os.tmpdir(), 'modelgraph-test-')));
   if (!empty && !config.dataDir && !config.modelStore) {
     await cp(process.env['MODELGRAPH_TEMPLATE'] as string, dataDir, { recursive: true });
@@ -48,7 +51,7 @@ export async function startTestApp(
     ...config,
     dataDir,
   };
-  const { startApp } = await importShared('#src/app.js');
+  const { startApp } = await (isAlone ? import('#src/app.js') : importShared('#src/app.js'));
   const app = await startApp(settings, log ?? pino({ level: process.env['TEST_LOG_LEVEL'] ?? 'fatal' }));
   const send = (query: string, variables?: Record<string, unknown>) => post(app.url, query, variables);
   return {
