@@ -56,7 +56,7 @@ interface ComparisonParts {
 
 export class Comparisons {
   readonly #parts: ComparisonParts;
-  /** The one that was used last is the last. */
+  /** By a digest of what was compared, which lists all labels. The one that was used last is the last. */
   readonly #remembered = new Map<string, readonly ComparedAnswers[]>();
   readonly #waiting = {
     change: new OneAtATime(LIMITS.change.maxWaiting),
@@ -73,7 +73,7 @@ export class Comparisons {
    * @throws UploadLimitError, ComputingTimeoutError
    */
   async compare(wanted: WantedComparison, { purpose, caller }: ComparedFor): Promise<readonly ComparedAnswers[]> {
-    const key = JSON.stringify(wanted);
+    const key = createHash('sha256').update(JSON.stringify(wanted)).digest('base64');
     const known = this.#known(key);
     if (known) return known;
     const waiting = this.#waiting[purpose];
