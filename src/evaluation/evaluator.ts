@@ -96,7 +96,11 @@ export class Evaluator {
     const importance =
       wanted.importance == null
         ? null
-        : checkImportance(wanted.importance, engineVersion.spec, { plan, rows: row_count });
+        : checkImportance(wanted.importance, engineVersion.spec, {
+            plan,
+            rows: row_count,
+            rowBytes: dataset.row_bytes ?? 0,
+          });
     const { provider, runtime } = environmentOf(engine.provider);
     const job = {
       version_id: version.id,

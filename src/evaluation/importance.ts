@@ -45,6 +45,8 @@ export const DEFAULT_REPEATS = 5;
 export const MAX_REPEATS = 30;
 /** Rows × columns × repeats: about ten minutes of a small model. They are run at low priority, and other accounts have their turns. */
 export const MAX_PERMUTED_ROWS = 10_000_000;
+/** Of the rows with all of their columns: a thread holds what the version reads of them. */
+const MAX_ROW_BYTES = 256 * 1024 ** 2;
 /** A shuffle of fewer rows takes about as long as one of these. */
 const MIN_ROWS = 1_000;
 const MAX_NAMED = 20;
@@ -53,7 +55,7 @@ const MAX_NAMED = 20;
 export function checkImportance(
   { metric: named, repeats }: WantedImportance,
   spec: VersionSpec,
-  { plan, rows }: { readonly plan: Plan; readonly rows: number },
+  { plan, rows, rowBytes }: { readonly plan: Plan; readonly rows: number; readonly rowBytes: number },
 ): Importance {
   const refuse = (...problems: InputProblem[]) => new InvalidInputError(problems);
   const path = ['input', 'importance'];
@@ -82,6 +84,14 @@ export function checkImportance(
       message: `${rows} rows of ${columns} columns are too many for so many repeats`,
       expected: most < 1 ? `at most ${MAX_PERMUTED_ROWS} rows × columns` : `at most ${most}`,
       received: `${repeats}`,
+    });
+  if (rowBytes > MAX_ROW_BYTES)
+    throw refuse({
+      path: ['input', 'dataset'],
+      code: 'TOO_LARGE',
+      message: 'its rows are too large for an importance',
+      expected: `at most ${MAX_ROW_BYTES} bytes`,
+      received: `${rowBytes} bytes`,
     });
   return { ...metricNamed(named, spec, plan), repeats, columns };
 }

@@ -34,12 +34,14 @@ export async function findEvaluatedDataset(
   db: CatalogDatabase,
   principal: Principal,
   id: string,
-): Promise<Pick<DatasetTable, 'id' | 'name' | 'target' | 'columns' | 'row_count' | 'rows_sha256'> | undefined> {
+): Promise<
+  Pick<DatasetTable, 'id' | 'name' | 'target' | 'columns' | 'row_count' | 'row_bytes' | 'rows_sha256'> | undefined
+> {
   return db
     .selectFrom('dataset')
     .where(maySeeDataset(principal))
     .where('id', '=', id)
-    .select(['id', 'name', 'target', 'columns', 'row_count', 'rows_sha256'])
+    .select(['id', 'name', 'target', 'columns', 'row_count', 'row_bytes', 'rows_sha256'])
     .executeTakeFirst();
 }
 
