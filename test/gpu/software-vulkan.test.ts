@@ -34,6 +34,7 @@ const GRAPH = encodeModel({
   const store = await createStore();
   await store.write('product', { '1/model.onnx': GRAPH, 'model.yaml': 'preload: true\n' });
   const app = await startTestApp({
+    isAlone: true,
     modelStore: store.folder,
     executionProviders: ['webgpu', 'cpu'],
     requireProvider: 'webgpu',
@@ -71,8 +72,8 @@ const TOO_SLOW = 'face-detector';
     .filter(({ model }) => model !== TOO_SLOW)
     .map(({ model, inputs }) => ({ model, inputs: inputs.slice(0, 2) }));
   const [cpu, gpu] = await Promise.all([
-    startTestApp(),
-    startTestApp({ executionProviders: ['webgpu'], requireProvider: 'webgpu' }),
+    startTestApp({ isAlone: true }),
+    startTestApp({ isAlone: true, executionProviders: ['webgpu'], requireProvider: 'webgpu' }),
   ]);
 
   const expected = await answersOf(cpu, inputs);

@@ -30,7 +30,7 @@ export const STORE = path.resolve('model-store');
 
 /**
  * Starts with the model store imported, unless `empty` or another store is given. `isAlone`: with modules of its own, for tests that
- * replace methods of its classes or of built-in ones.
+ * replace methods of its classes or of built-in ones, or set environment variables.
  */
 export async function startTestApp(
   overrides: Partial<Config> & { empty?: boolean; isAlone?: boolean; log?: Logger } = {},
