@@ -11,7 +11,6 @@ import type { Logger } from 'pino';
 import { allows } from '../access/policy.js';
 import type { RegisteredOperations } from '../access/registered-operations.js';
 import type { Config } from '../config.js';
-import { readingFor } from '../storage/read-lane.js';
 import { AnswerState, mergeErrors } from './answers.js';
 import type { BodyReader } from './body.js';
 import { RequestContext, type RequestDatabases } from './context.js';
@@ -86,7 +85,7 @@ export async function registerGraphql(
       else {
         const errors = errorsOfDocument(request, documents, bodies);
         if (errors.length > 0) sendRefusal(reply, 400, ...errors);
-        else readingFor.run(request.principal.callerId, done);
+        else done();
       }
     },
     handler: async (request, reply) => {

@@ -24,6 +24,7 @@ import { type Config, exposure } from '../config.js';
 import { isLoopback } from '../loopback.js';
 import { createMetrics, type Measured, type Metrics } from '../metrics/metrics.js';
 import type { Uploads } from '../publishing/uploads.js';
+import { readingFor } from '../storage/read-lane.js';
 import { BODY_LIMITS, type Body, type BodyLimits, BodyReader } from './body.js';
 import { shuttingDown } from './body-refusals.js';
 import { browserHeaders } from './browser-headers.js';
@@ -270,6 +271,8 @@ function identify(http: FastifyInstance, authentication: Authentication): void {
       done();
     }
   });
+  // Not before: what is read while a body arrives would not know its caller.
+  http.addHook('preHandler', (request, _reply, done) => readingFor.run(request.principal.callerId, done));
 }
 
 /** Counts every answer until it has been sent. One that does not fit is replaced by a refusal, or else not sent. */
