@@ -1,8 +1,8 @@
 /** Curves of classes as a Vega specification: ROC, precision and recall, or calibration. */
-import type { Axis, Data, Mark, Spec } from 'vega';
+import type { Data, Mark, Spec } from 'vega';
 import { type Colors, DASHES } from './colors.js';
 import { shortened } from './labels.js';
-import { FONT_PX, PLOT_WIDTH, titleOf } from './plot-frame.js';
+import { axisOf, FONT_PX, PLOT_WIDTH, titleOf } from './plot-frame.js';
 
 export type CurveKind = 'ROC' | 'PRECISION_RECALL' | 'CALIBRATION';
 
@@ -91,32 +91,13 @@ export function curvePlot(kind: CurveKind, { curves, omitted }: Curves, colors: 
       { name: 'x', type: 'linear', domain: [0, 1], range: [0, WIDTH] },
       { name: 'y', type: 'linear', domain: [0, 1], range: [HEIGHT, 0] },
     ],
-    axes: [axisOf('bottom', 'x', words.x, colors), axisOf('left', 'y', words.y, colors)],
+    axes: [axisOf('bottom', words.x, '.1f', colors), axisOf('left', words.y, '.1f', colors)],
     data: curves.map((curve, i): Data => ({ name: `curve ${i}`, values: pixelsOf(curve) })),
     marks: [
       ...(kind === 'PRECISION_RECALL' ? [] : [diagonal(colors)]),
       ...curves.flatMap((curve, i) => marksOf(kind, curve, i, colors)),
       ...(omitted > 0 ? [legendText(`and ${omitted} more classes`, curves.length, colors.muted)] : []),
     ],
-  };
-}
-
-function axisOf(orient: 'bottom' | 'left', scale: string, title: string, colors: Colors): Axis {
-  return {
-    orient,
-    scale,
-    title,
-    grid: true,
-    tickCount: 5,
-    format: '.1f',
-    gridColor: colors.grid,
-    domainColor: colors.muted,
-    tickColor: colors.muted,
-    labelColor: colors.muted,
-    titleColor: colors.text,
-    labelFontSize: FONT_PX - 1,
-    titleFontSize: FONT_PX,
-    titleFontWeight: 'normal',
   };
 }
 

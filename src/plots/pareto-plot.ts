@@ -1,9 +1,9 @@
 /** A metric of versions against what they cost, as a Vega specification. Those that are Pareto-optimal are marked and named. */
-import type { Axis, Mark, Scale, Spec } from 'vega';
+import type { Mark, Scale, Spec } from 'vega';
 import { rounded } from './attribution-plot.js';
 import type { Colors } from './colors.js';
 import { shortened } from './labels.js';
-import { FONT_PX, PLOT_WIDTH, titleOf } from './plot-frame.js';
+import { axisOf, FONT_PX, PLOT_WIDTH, titleOf } from './plot-frame.js';
 
 export interface Point {
   /** In the unit of the axis. */
@@ -38,6 +38,8 @@ const LEFT = 64;
 const TOP = 44;
 const WIDTH = PLOT_WIDTH - LEFT - 20;
 const HEIGHT = 230;
+/** Three digits, without zeros at the end. */
+const FORMAT = ',.3~r';
 const LEGEND_TOP = HEIGHT + 52;
 const LEGEND_ROW = 20;
 const NAME_PX = 180;
@@ -72,10 +74,14 @@ export function paretoPlot(drawing: ParetoDrawing, colors: Colors): Spec {
     scales: [x, yScale(points.map(({ y }) => y))],
     axes: [
       {
-        ...axisOf('bottom', `${name[0]?.toUpperCase()}${name.slice(1)} (${unit})`, colors),
+        ...axisOf('bottom', `${name[0]?.toUpperCase()}${name.slice(1)} (${unit})`, FORMAT, colors),
+        labelOverlap: true,
         ...(x.type === 'log' && { values: logTicks(x) }),
       },
-      axisOf('left', higherIsBetter ? 'higher is better' : 'lower is better', colors),
+      {
+        ...axisOf('left', higherIsBetter ? 'higher is better' : 'lower is better', FORMAT, colors),
+        labelOverlap: true,
+      },
     ],
     data: [
       { name: 'others', values: [...others] },
@@ -121,26 +127,6 @@ function yScale(values: readonly number[]): Scale {
   const [least, most] = [Math.min(...values), Math.max(...values)];
   const margin = (most - least) * 0.12 || Math.abs(most) * 0.1 || 1;
   return { name: 'y', type: 'linear', domain: [least - margin, most + margin], zero: false, range: [HEIGHT, 0] };
-}
-
-function axisOf(orient: 'bottom' | 'left', title: string, colors: Colors): Axis {
-  return {
-    orient,
-    scale: orient === 'bottom' ? 'x' : 'y',
-    title,
-    grid: true,
-    tickCount: 5,
-    format: ',.3~r',
-    labelOverlap: true,
-    gridColor: colors.grid,
-    domainColor: colors.muted,
-    tickColor: colors.muted,
-    labelColor: colors.muted,
-    titleColor: colors.text,
-    labelFontSize: FONT_PX - 1,
-    titleFontSize: FONT_PX,
-    titleFontWeight: 'normal',
-  };
 }
 
 function pointMarks(colors: Colors): Mark[] {
