@@ -25,7 +25,7 @@ import { openTokenizer } from './native/tokenizer.js';
 /** Lower priority than the server, which must stay responsive, but high enough to get CPU time on a busy machine. */
 const NICE = 5;
 
-/** libvips would take a quarter of the time of a start, so it is loaded for the first image. */
+/** libvips would make each start slower, so it is loaded for the first image. */
 const images: Pick<WorkerRuntime, 'makeThumbnail' | 'hidePatches'> & Pick<WorkerRuntime['tools'], 'imageToFloats'> = {
   imageToFloats: async (bytes, spec, maxPixels) => {
     const { imageToFloats, UnreadableImageError } = await import('./native/image.js');
